@@ -1,0 +1,30 @@
+// Budget: bytes that one named owner may hold at one time. The named budgets add up to `[router] memory`.
+
+import { assert } from "./assert.ts";
+
+export class Budget {
+  readonly name: string;
+  readonly bytesMax: number;
+  used = 0;
+  /** The most that was ever held, for metrics. */
+  peak = 0;
+
+  constructor(name: string, bytesMax: number) {
+    assert(bytesMax >= 0, `budget ${name} is not negative`);
+    this.name = name;
+    this.bytesMax = bytesMax;
+  }
+
+  /** Takes `bytes`, or returns false and takes nothing: the caller's stated policy applies. */
+  take(bytes: number): boolean {
+    if (this.used + bytes > this.bytesMax) return false;
+    this.used += bytes;
+    if (this.used > this.peak) this.peak = this.used;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.used -= bytes;
+    assert(this.used >= 0, `budget ${this.name} gives back what it took`);
+  }
+}
