@@ -86,7 +86,7 @@ export function decodeAuth(
   return { reason: reason as Auth["reason"], method, data };
 }
 
-function readAuthProperties(reason: number): Properties {
+function readAuthProperties(reason: number): Readonly<Properties> {
   if (reason !== ReasonCode.ContinueAuthentication && reason !== ReasonCode.ReAuthenticate) {
     reader.fail(errors.authReason.code); // [MQTT-3.15.2-1]
     return noProperties;

@@ -4,7 +4,7 @@
 import type { ByteWriter } from "../base/byteWriter.ts";
 import { assert } from "../base/assert.ts";
 import { PacketType, varintBytes } from "./frame.ts";
-import { writeProperties } from "./encodeProperties.ts";
+import { isEmpty, writeProperties } from "./encodeProperties.ts";
 import type { Properties } from "./propertyTable.ts";
 import type { AckType, ProtocolLevel, QoS } from "./protocol.ts";
 import { ConnectReturnCode, connectReturnCodeOf, ReasonCode } from "./reasonCode.ts";
@@ -210,10 +210,5 @@ function writeSized(
   out.length = start + 1;
   out.varint(length);
   out.length = start + 2 + extra + length;
-  return true;
-}
-
-function isEmpty(properties: Readonly<Properties>): boolean {
-  for (const _ in properties) return false;
   return true;
 }

@@ -13,12 +13,21 @@ const scratch = new ByteWriter();
 /** Appends the Property Length and `properties`; what is absent or undefined is not written. */
 export function writeProperties(out: ByteWriter, properties: Readonly<Properties>): void {
   scratch.reset();
+  if (!isEmpty(properties)) gather(properties);
+  out.varint(scratch.length); // [MQTT-2.2.2-1]
+  out.raw(scratch.bytes, 0, scratch.length);
+}
+
+export function isEmpty(properties: Readonly<Properties>): boolean {
+  for (const _ in properties) return false;
+  return true;
+}
+
+function gather(properties: Readonly<Properties>): void {
   for (const row of propertyTable) {
     const value = properties[row.name];
     if (value !== undefined) writeProperty(row, value);
   }
-  out.varint(scratch.length); // [MQTT-2.2.2-1]
-  out.raw(scratch.bytes, 0, scratch.length);
 }
 
 function writeProperty(row: PropertyRow, value: NonNullable<Properties[keyof Properties]>): void {

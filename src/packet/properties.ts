@@ -26,7 +26,7 @@ const scan = newPropertyScan();
  * Reads the Property Length and the properties where `reader` stands and leaves it behind them. On a failure, which the
  * reader keeps, the result is incomplete. A client's packets only: Subscription Identifier is read as one number.
  */
-export function readProperties(reader: PacketReader, packet: PropertyPacket): Properties {
+export function readProperties(reader: PacketReader, packet: PropertyPacket): Readonly<Properties> {
   const { bytes, at } = reader;
   const end = beginProperties(scan, packet, bytes, at, reader.end);
   if (end < 0) {

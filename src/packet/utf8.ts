@@ -12,6 +12,10 @@ const utf8Slice: (this: Uint8Array, from: number, to: number) => string = Buffer
 export function validUtf8(bytes: Uint8Array, at: number, end: number): boolean {
   let i = at;
   while (i < end) {
+    if (i + 4 <= end && plain(bytes[i]!, bytes[i + 1]!, bytes[i + 2]!, bytes[i + 3]!)) {
+      i += 4;
+      continue;
+    }
     const lead = bytes[i]!;
     if (lead < 0x80) {
       if (lead === 0) return false; // [MQTT-1.5.4-2]
@@ -28,6 +32,11 @@ export function validUtf8(bytes: Uint8Array, at: number, end: number): boolean {
 /** The string of bytes[at, end), which validUtf8 has passed. U+FEFF is kept wherever it stands [MQTT-1.5.4-3]. */
 export function decodeUtf8(bytes: Uint8Array, at: number, end: number): string {
   return utf8Slice.call(bytes, at, end);
+}
+
+/** All four are 0x01..0x7F: a zero has turned negative, and both that and a high bit show in the mask. */
+function plain(a: number, b: number, c: number, d: number): boolean {
+  return ((a | b | c | d | (a - 1) | (b - 1) | (c - 1) | (d - 1)) & ~0x7f) === 0;
 }
 
 /** What is wrong with bytes[at, end), which validUtf8 has not passed. */
