@@ -15,7 +15,7 @@ import { assert } from "../base/assert.ts";
 import type { FilterId } from "../base/brand.ts";
 import { FreeIds } from "./freeIds.ts";
 import { LevelNodes, NO_FILTER, NO_NODE, ROOT } from "./levelNodes.ts";
-import { LevelTable, PLUS_LEVEL, UNKNOWN_LEVEL } from "./levelTable.ts";
+import { isPlus, LevelTable, PLUS_LEVEL, UNKNOWN_LEVEL } from "./levelTable.ts";
 
 const DOLLAR = 0x24;
 const NOT_IN_USE = -1;
@@ -30,13 +30,14 @@ export class TopicTree {
   private readonly ids = new FreeIds();
   // By id: node * 2, + 1 if the filter goes on with "#".
   private readonly places: number[] = [];
-  private readonly levels = new LevelTable();
+  private readonly levels: LevelTable;
   private readonly nodes: LevelNodes;
   private frontier: number[] = [];
   private nextFrontier: number[] = [];
 
   /** `seed` is any number that peers do not know. */
   constructor(seed = 0) {
+    this.levels = new LevelTable(seed);
     this.nodes = new LevelNodes(seed);
   }
 
@@ -58,7 +59,7 @@ export class TopicTree {
     let node = ROOT;
     for (let at = 0; at <= pathEnd; ) {
       const end = levelEnd(filter, at, pathEnd);
-      node = this.childForInsert(node, filter.slice(at, end));
+      node = this.childForInsert(node, filter, at, end);
       at = end + 1;
     }
     const present = hash ? this.nodes.hashFilterAt(node) : this.nodes.filterAt(node);
@@ -97,7 +98,7 @@ export class TopicTree {
     let node = ROOT;
     for (let at = 0; at <= pathEnd; ) {
       const end = levelEnd(filter, at, pathEnd);
-      node = this.childFor(node, filter.slice(at, end));
+      node = this.childFor(node, filter, at, end);
       if (node === NO_NODE) return -1;
       at = end + 1;
     }
@@ -124,7 +125,7 @@ export class TopicTree {
     let hidden = topic.charCodeAt(0) === DOLLAR; // [MQTT-4.7.2-1] wildcards do not match a first level "$…"
     for (let at = 0; at <= topic.length && live > 0; hidden = false) {
       const end = levelEnd(topic, at, topic.length);
-      live = this.step(frontier, live, this.levels.find(topic.slice(at, end)), hidden, next, out);
+      live = this.step(frontier, live, this.levels.find(topic, at, end), hidden, next, out);
       const walked = frontier;
       frontier = next;
       next = walked;
@@ -170,16 +171,16 @@ export class TopicTree {
     this.nextFrontier = next.length > FRONTIER_KEPT_MAX ? [] : next;
   }
 
-  private childFor(node: number, text: string): number {
-    if (text === "+") return this.nodes.plusChildOf(node);
-    const level = this.levels.find(text);
+  private childFor(node: number, filter: string, at: number, end: number): number {
+    if (isPlus(filter, at, end)) return this.nodes.plusChildOf(node);
+    const level = this.levels.find(filter, at, end);
     return level === UNKNOWN_LEVEL ? NO_NODE : this.nodes.childOf(node, level);
   }
 
-  private childForInsert(node: number, text: string): number {
-    const present = this.childFor(node, text);
+  private childForInsert(node: number, filter: string, at: number, end: number): number {
+    const present = this.childFor(node, filter, at, end);
     if (present !== NO_NODE) return present;
-    const level = this.levels.acquire(text);
+    const level = this.levels.acquire(filter, at, end);
     return level === PLUS_LEVEL ? this.nodes.addPlusChild(node, level) : this.nodes.addChild(node, level);
   }
 
