@@ -1,15 +1,23 @@
-// Topic layer: tree, match cache, byte matcher. `run(true)` is small enough to go with the tests.
+// Topic layer: tree, match cache, byte matcher. `run(true)` calls every case a few times without measuring it, so
+// that the tests can keep this file working.
 
 import { heapStats } from "bun:jsc";
 import { bench, do_not_optimize, group, run as runMitata } from "mitata";
-import type { FilterId } from "../src/base/brand.ts";
 import { compileFilter } from "../src/topic/filterMatcher.ts";
 import { MatchCache } from "../src/topic/matchCache.ts";
 import { filterMatchesTopic } from "../src/topic/topicFilter.ts";
 import { TopicTree } from "../src/topic/topicTree.ts";
 
+const QUICK_CALLS = 3;
+
 // Cache and matcher calls take nanoseconds: a benchmark's turn makes this many.
 const TURN = 1000;
+
+interface Case {
+  readonly group: string;
+  readonly name: string;
+  readonly call: () => void;
+}
 
 interface Frames {
   readonly chunk: Uint8Array;
@@ -49,34 +57,38 @@ function lookupAll(cache: MatchCache, { view, at, length }: Frames): number {
   return sum;
 }
 
-function benchCache(): void {
-  group(`match cache, ${TURN} lookups a turn`, () => {
-    for (const topics of [1, 1000, 10_000]) {
-      const cache = filledCache(topics);
-      // Many chunks, so that a large set is not met again and again through its first TURN topics only.
-      const chunks = Array.from({ length: Math.ceil(topics / TURN) }, (_, i) =>
-        frames(Math.min(topics, TURN), i * TURN),
-      );
-      let next = 0;
-      bench(`hit, ${topics} topics`, () => {
-        next = (next + 1) % chunks.length;
-        return do_not_optimize(lookupAll(cache, chunks[next]!));
-      });
-    }
-    const cache = filledCache(10_000);
-    const unknown = frames(TURN, 50_000);
-    bench("miss, 10,000 other topics held", () => do_not_optimize(lookupAll(cache, unknown)));
-    const small = new MatchCache({ entries: 512, keyBytesMax: 120 });
-    const stream = frames(TURN);
-    bench("insert, always over capacity", () => {
-      const { view, at, length } = stream;
-      for (let i = 0; i < TURN; i++) small.insert(view, at[i]!, length[i]!, i);
-    });
-    bench("clear and one insert, 16,384 entries", () => {
-      cache.clear();
-      cache.insert(unknown.view, unknown.at[0]!, unknown.length[0]!, 1);
-    });
-  });
+function cacheCases(): Case[] {
+  const group = `match cache, ${TURN} calls a turn`;
+  const cases: Case[] = [];
+  for (const topics of [1, 1000, 10_000]) {
+    const cache = filledCache(topics);
+    // Many chunks, so that a large set is not met again and again through its first TURN topics only.
+    const chunks: Frames[] = [];
+    for (let from = 0; from < topics; from += TURN) chunks.push(frames(Math.min(topics, TURN), from));
+    let next = 0;
+    const call = (): void => {
+      next = (next + 1) % chunks.length;
+      do_not_optimize(lookupAll(cache, chunks[next]!));
+    };
+    cases.push({ group, name: `hit, ${topics} topics`, call });
+  }
+  const cache = filledCache(10_000);
+  const unknown = frames(TURN, 50_000);
+  const miss = (): void => do_not_optimize(lookupAll(cache, unknown));
+  cases.push({ group, name: "miss, 10,000 other topics held", call: miss });
+  const small = new MatchCache({ entries: 512, keyBytesMax: 120 });
+  const { view, at, length } = frames(TURN);
+  const insert = (): void => {
+    for (let i = 0; i < TURN; i++) small.insert(view, at[i]!, length[i]!, i);
+  };
+  cases.push({ group, name: "insert, always over capacity", call: insert });
+  const emptied = filledCache(0);
+  const clear = (): void => {
+    emptied.insert(view, at[0]!, length[0]!, 1);
+    emptied.clear();
+  };
+  cases.push({ group, name: "one insert and clear, 16,384 entries", call: clear });
+  return cases;
 }
 
 const MIXES: readonly [name: string, filter: (i: number) => string][] = [
@@ -85,48 +97,49 @@ const MIXES: readonly [name: string, filter: (i: number) => string][] = [
   ["literal, + and #", (i) => [deviceTopic(i), `+/${i}/telemetry/+`, `device/${i}/#`, `a/+/${i}/#`][i % 4]!],
 ];
 
-function benchTree(filters: number): void {
-  group(`topic tree, ${filters} filters`, () => {
-    for (const [name, filterAt] of MIXES) {
-      const tree = new TopicTree();
-      for (let i = 0; i < filters; i++) tree.insert(filterAt(i));
-      const topics = Array.from({ length: 256 }, (_, i) => deviceTopic((i * 37) % filters));
-      const out: number[] = [];
-      let turn = 0;
-      bench(`match, ${name}`, () => {
-        out.length = 0;
-        return do_not_optimize(tree.match(topics[turn++ & 255]!, out));
-      });
-      bench(`insert and remove, ${name}`, () => {
-        const id: FilterId = tree.insert("device/new/telemetry/temp");
-        tree.remove(id);
-      });
-    }
-    const tree = new TopicTree();
-    for (const filter of ["device/+/telemetry/#", "#", "+/+/+/+", "device/#"]) tree.insert(filter);
-    const out: number[] = [];
-    const topic = deviceTopic(1);
-    bench("match, four wildcard filters only", () => {
-      out.length = 0;
-      return do_not_optimize(tree.match(topic, out));
-    });
-  });
+function matchCase(group: string, name: string, tree: TopicTree, topics: string[]): Case {
+  const out: number[] = [];
+  let turn = 0;
+  const call = (): void => {
+    out.length = 0;
+    do_not_optimize(tree.match(topics[turn++ % topics.length]!, out));
+  };
+  return { group, name, call };
 }
 
-function benchMatcher(): void {
-  group(`filter matcher over bytes, ${TURN} topics a turn`, () => {
-    const { chunk, at, length } = frames(TURN);
-    for (const filter of ["device/+/telemetry/#", "device/+/+/temp", "other/#", deviceTopic(7)]) {
-      const matcher = compileFilter(filter);
-      bench(filter, () => {
-        let matched = 0;
-        for (let i = 0; i < TURN; i++) if (matcher.matches(chunk, at[i]!, at[i]! + length[i]!)) matched++;
-        return do_not_optimize(matched);
-      });
-    }
-    const topic = deviceTopic(7);
-    bench("one topic by filterMatchesTopic", () => do_not_optimize(filterMatchesTopic("device/+/+/temp", topic)));
+function treeCases(filters: number): Case[] {
+  const group = `topic tree, ${filters} filters`;
+  const cases: Case[] = [];
+  const topics = Array.from({ length: 256 }, (_, i) => deviceTopic((i * 37) % filters));
+  for (const [name, filterAt] of MIXES) {
+    const tree = new TopicTree();
+    for (let i = 0; i < filters; i++) tree.insert(filterAt(i));
+    cases.push(matchCase(group, `match, ${name}`, tree, topics));
+    const change = (): void => tree.remove(tree.insert("device/new/telemetry/temp"));
+    cases.push({ group, name: `insert and remove, ${name}`, call: change });
+  }
+  const wild = new TopicTree();
+  for (const filter of ["device/+/telemetry/#", "#", "+/+/+/+", "device/#"]) wild.insert(filter);
+  cases.push(matchCase(group, "match, four wildcard filters only", wild, topics));
+  return cases;
+}
+
+function matcherCases(): Case[] {
+  const group = `filter matcher over bytes, ${TURN} topics a turn`;
+  const { chunk, at, length } = frames(TURN);
+  const cases = ["device/+/telemetry/#", "device/+/+/temp", "other/#", deviceTopic(7)].map((filter) => {
+    const matcher = compileFilter(filter);
+    const call = (): void => {
+      let matched = 0;
+      for (let i = 0; i < TURN; i++) if (matcher.matches(chunk, at[i]!, at[i]! + length[i]!)) matched++;
+      do_not_optimize(matched);
+    };
+    return { group, name: filter, call };
   });
+  const topic = deviceTopic(7);
+  const reference = (): void => do_not_optimize(filterMatchesTopic("device/+/+/temp", topic));
+  cases.push({ group, name: "one topic by filterMatchesTopic", call: reference });
+  return cases;
 }
 
 /** Heap bytes, typed arrays included, that each of `filters` filters of the form device/00001/telemetry/x costs. */
@@ -142,11 +155,18 @@ export function bytesPerFilter(filters: number): number {
 }
 
 export async function run(quick: boolean): Promise<void> {
-  if (!quick) console.log(`memory: ${bytesPerFilter(100_000).toFixed(0)} B a filter at 100,000 filters\n`);
-  benchCache();
-  benchTree(quick ? 100 : 10_000);
-  benchMatcher();
-  await runMitata(quick ? { format: "quiet", throw: true } : { throw: true });
+  const cases = [...cacheCases(), ...treeCases(quick ? 100 : 10_000), ...matcherCases()];
+  if (quick) {
+    for (let turn = 0; turn < QUICK_CALLS; turn++) for (const { call } of cases) call();
+    return;
+  }
+  console.log(`memory: ${bytesPerFilter(100_000).toFixed(0)} B a filter at 100,000 filters\n`);
+  for (const name of new Set(cases.map((one) => one.group))) {
+    group(name, () => {
+      for (const one of cases) if (one.group === name) bench(one.name, one.call);
+    });
+  }
+  await runMitata({ throw: true });
 }
 
 if (import.meta.main) await run(false);

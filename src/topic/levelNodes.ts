@@ -75,7 +75,9 @@ export class LevelNodes {
   isEmpty(node: number): boolean {
     const at = node * FIELDS;
     const nodes = this.nodes;
-    return nodes[at + CHILDREN] === 0 && nodes[at + FILTER] === NO_FILTER && nodes[at + HASH_FILTER] === NO_FILTER;
+    return (
+      nodes[at + CHILDREN] === 0 && nodes[at + FILTER] === NO_FILTER && nodes[at + HASH_FILTER] === NO_FILTER
+    );
   }
 
   /** The child of `parent` for a literal level, or NO_NODE. Expected O(1). */

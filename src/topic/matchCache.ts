@@ -127,7 +127,7 @@ export class MatchCache {
     const slots = this.slots;
     if (slots[slot + LENGTH] !== length) return false;
     if (length < 8) {
-      // In line: the engine keeps the path of longer keys 5 ns faster than with a call here.
+      // Written out here: with a call, the engine compiled the path of longer keys 5 ns slower.
       const word = slot + KEY;
       if (length < 4) return slots[word] === shortWord(view, at, length);
       const end = at + length - 4;

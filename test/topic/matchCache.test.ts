@@ -1,5 +1,6 @@
 import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
+import { run } from "../../bench/topic.bench.ts";
 import { compileFilter } from "../../src/topic/filterMatcher.ts";
 import { CACHE_MISS, MatchCache, VALUE_MAX } from "../../src/topic/matchCache.ts";
 import { seededRandom } from "./random.ts";
@@ -29,7 +30,8 @@ describe("MatchCache", () => {
     for (let length = 1; length <= 64; length++) put(cache, text.slice(0, length), length);
     expect(cache.count).toBe(64);
     for (let length = 1; length <= 64; length++) {
-      for (let prefix = 0; prefix < 9; prefix++) expect(get(cache, text.slice(0, length), prefix)).toBe(length);
+      for (let prefix = 0; prefix < 9; prefix++)
+        expect(get(cache, text.slice(0, length), prefix)).toBe(length);
     }
   });
 
@@ -121,26 +123,29 @@ describe("MatchCache", () => {
     expect(hits).toBeGreaterThan(0.1 * 20 * 512);
   });
 
-  test.each([1, 2, 3])("random keys of a small alphabet agree with a Map wherever they hit, seed %d", (seed) => {
-    const random = seededRandom(seed);
-    const cache = new MatchCache({ entries: 128, keyBytesMax: 24 }, seed);
-    const expected = new Map<string, number>();
-    let hits = 0;
-    for (let round = 0; round < 20_000; round++) {
-      const topic = Array.from({ length: 1 + random(26) }, () => "ab/"[random(random(3) + 1)]!).join("");
-      const value = get(cache, topic, random(9));
-      if (value !== CACHE_MISS) {
-        hits++;
-        expect(value).toBe(expected.get(topic)!);
+  test.each([1, 2, 3])(
+    "random keys of a small alphabet agree with a Map wherever they hit, seed %d",
+    (seed) => {
+      const random = seededRandom(seed);
+      const cache = new MatchCache({ entries: 128, keyBytesMax: 24 }, seed);
+      const expected = new Map<string, number>();
+      let hits = 0;
+      for (let round = 0; round < 20_000; round++) {
+        const topic = Array.from({ length: 1 + random(26) }, () => "ab/"[random(random(3) + 1)]!).join("");
+        const value = get(cache, topic, random(9));
+        if (value !== CACHE_MISS) {
+          hits++;
+          expect(value).toBe(expected.get(topic)!);
+        }
+        if (random(2) === 0) {
+          put(cache, topic, round);
+          expected.set(topic, round);
+        }
+        if (random(2000) === 0) cache.clear();
       }
-      if (random(2) === 0) {
-        put(cache, topic, round);
-        expected.set(topic, round);
-      }
-      if (random(2000) === 0) cache.clear();
-    }
-    expect(hits).toBeGreaterThan(1000);
-  });
+      expect(hits).toBeGreaterThan(1000);
+    },
+  );
 
   test("limits are checked and rounded up", () => {
     expect(new MatchCache({ entries: 1000, keyBytesMax: 120 }).entries).toBe(1024);
@@ -161,6 +166,10 @@ function objectsMade(work: () => void): number {
   for (const type in after) made += Math.max(0, after[type]! - (before[type] ?? 0));
   return made;
 }
+
+test("the benchmarks of this layer run", async () => {
+  await run(true);
+});
 
 test("lookup, insert and the byte matcher allocate nothing in 10,000 turns", () => {
   const cache = new MatchCache({ entries: 64, keyBytesMax: 32 });
