@@ -1,0 +1,161 @@
+// What people read about the keys, drawn from the one table: the sample file, the README's table, `--help`.
+// Tests keep config/demo.toml and README.md equal to what these functions return.
+
+import type { Key, Keys } from "./keys.ts";
+import { CONNECTION_KEYS, LISTENER_KEYS, ROUTER_KEYS, SECTIONS } from "./keys.ts";
+import { sizeText, STRATEGIES } from "./values.ts";
+
+/** Keys that do something. */
+function liveKeys(keys: Keys): [string, Key][] {
+  return Object.entries(keys).filter(([, key]) => key.effect !== "none");
+}
+
+/** The default as TOML writes it, or undefined when there is none to write. */
+export function defaultToml(key: Key): string | undefined {
+  if (key.default === null) return undefined;
+  if (Array.isArray(key.default)) return `[${key.default.map((item) => JSON.stringify(item)).join(", ")}]`;
+  if (key.kind === "size" && typeof key.default === "number") return sizeToml(key.default);
+  return JSON.stringify(key.default);
+}
+
+function sizeToml(bytes: number): string {
+  const text = sizeText(bytes);
+  return text === `${bytes}` ? text : `"${text.replace(" ", "")}"`;
+}
+
+function defaultText(key: Key): string {
+  if (key.required) return "must be given";
+  return key.defaultText ?? defaultToml(key) ?? "none";
+}
+
+/** What a key accepts, in a few characters. */
+function rangeText(key: Key): string {
+  const { minimum = 0, maximum = 0, unit } = key;
+  switch (key.kind) {
+    case "integer":
+      return `${minimum}..${maximum}${unit === undefined ? "" : ` ${unit}`}`;
+    case "size":
+      return `${sizeText(minimum)}..${sizeText(maximum)}`;
+    case "strategy":
+      return STRATEGIES.join(", ");
+    case "versions":
+      return "any of 3, 4, 5";
+    case "boolean":
+      return "true, false";
+    case "users":
+      return "table";
+    case "text":
+    case "address":
+    case "filters":
+      return key.kind;
+  }
+}
+
+/** The README's reference: one row for each key. */
+export function referenceMarkdown(): string {
+  const rows = ["| section | key | default | range | what it does |", "| --- | --- | --- | --- | --- |"];
+  for (const { title, keys } of SECTIONS) {
+    for (const [name, key] of liveKeys(keys)) {
+      const cells = [code(title), code(name), code(defaultText(key)), rangeText(key), key.doc];
+      rows.push(`| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`);
+    }
+  }
+  return rows.join("\n");
+}
+
+function code(text: string): string {
+  return text === "" ? "" : `\`${text}\``;
+}
+
+/** The keys for `--help`: name, default and range, a line each. */
+export function referenceHelp(): string {
+  const lines: string[] = [];
+  for (const { title, keys } of SECTIONS) {
+    lines.push(`  ${title === "" ? "(above the sections)" : title}`);
+    for (const [name, key] of liveKeys(keys)) {
+      lines.push(`    ${name.padEnd(35)} ${defaultText(key).padEnd(27)} ${rangeText(key)}`);
+    }
+  }
+  return lines.join("\n");
+}
+
+const SAMPLE_HEAD = `# Millrace's demo configuration: what runs when no other is named.
+#
+# Keys that are commented out show their default and need not be written; in brackets stands what a key accepts.
+# Sizes are bytes: integers, or strings such as "64MiB". A wrong or unknown key stops the start, and the message
+# names its line.
+
+id = 0
+
+[router]
+`;
+
+const SEGMENT_NOTE = `
+# Limits of single filters: any number of these sections, each named by its topic filter.
+# [router.custom_segment.'plant/+/telemetry']
+# max_segment_size = "100KiB"
+# max_segment_count = 2
+
+# Listeners: any number of sections [v4.1], [v4.2], [v5.1] … Whichever name it has, a listener speaks MQTT 3.1,
+# 3.1.1 and 5, unless \`versions\` narrows it.
+[v4.1]
+`;
+
+const SECOND_NOTE = `
+# A second listener; it takes the same keys.
+[v5.1]
+name = "v5-1"
+listen = "0.0.0.0:1884"
+`;
+
+/** Written out in the sample, though they are defaults or have none. */
+const SAMPLE_VALUES: Readonly<Record<string, string>> = {
+  memory: '"64MiB"',
+  max_connections: "10010",
+  name: '"v4-1"',
+  listen: '"0.0.0.0:1883"',
+  max_payload_size: '"1MiB"',
+  max_inflight_count: "100",
+};
+
+/** Shown commented out for keys that have no default to show. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  auth: '{ alice = "secret", bob = "another" }',
+  max_packet_size: '"1152KiB"',
+};
+
+/** config/demo.toml: rumqttd's syntax, each key explained. */
+export function sampleToml(): string {
+  const router = Object.entries(ROUTER_KEYS).filter(([name]) => name !== "id");
+  return [
+    SAMPLE_HEAD,
+    keyLines(Object.fromEntries(router)),
+    SEGMENT_NOTE,
+    keyLines(LISTENER_KEYS),
+    "\n[v4.1.connections]\n",
+    keyLines(CONNECTION_KEYS),
+    SECOND_NOTE,
+  ].join("");
+}
+
+/** Kinds whose sentence says all that there is to say. */
+const SELF_EVIDENT: ReadonlySet<string> = new Set([
+  "boolean",
+  "text",
+  "address",
+  "filters",
+  "users",
+  "versions",
+]);
+
+function keyLines(keys: Keys): string {
+  const blocks = liveKeys(keys).map(([name, key]) => {
+    const range = SELF_EVIDENT.has(key.kind) ? "" : ` [${rangeText(key)}]`;
+    const given = SAMPLE_VALUES[name];
+    const value = given ?? defaultToml(key) ?? EXAMPLES[name] ?? '""';
+    const line = `${given === undefined ? "# " : ""}${name} = ${value}\n`;
+    const without = given !== undefined || key.default !== null ? "" : `\n# Without it: ${defaultText(key)}`;
+    return `# ${key.doc}${range}${without}\n${line}`;
+  });
+  return blocks.join("\n");
+}

@@ -1,0 +1,104 @@
+// One table of a document read against its keys: values, and a problem for each key that is wrong or unknown.
+
+import { assert } from "../base/assert.ts";
+import type { Keys, ValuesOf } from "./keys.ts";
+import { SECTIONS } from "./keys.ts";
+import type { LineMap } from "./lines.ts";
+import type { Path } from "./problems.ts";
+import { keyText, nearest, pathText, valueText } from "./problems.ts";
+import { isTable, readValue } from "./values.ts";
+
+/** A parsed file, and what is said about it. */
+export interface Document {
+  /** How messages name the file. */
+  readonly file: string;
+  readonly lines: LineMap;
+  readonly problems: Remark[];
+  readonly warnings: Remark[];
+}
+
+export interface Remark {
+  readonly line: number;
+  readonly text: string;
+}
+
+/** The texts in the order of the file, each with file and line at its head. */
+export function remarkTexts(document: Document, remarks: readonly Remark[]): string[] {
+  const inOrder = remarks.toSorted((a, b) => a.line - b.line);
+  return inOrder.map(({ line, text }) => `${document.file}:${line}: ${text}`);
+}
+
+export function problem(document: Document, path: Path, text: string): void {
+  document.problems.push({ line: document.lines.lineOf(path), text });
+}
+
+export function warning(document: Document, path: Path, text: string): void {
+  document.warnings.push({ line: document.lines.lineOf(path), text });
+}
+
+/**
+ * The values of `table`, which stands at `path`. A wrong value is reported and replaced by its default, so that
+ * reading goes on; the caller throws in the end if there was any problem. `children` names keys that others read.
+ */
+export function readSection<T extends Keys>(
+  document: Document,
+  path: Path,
+  table: Readonly<Record<string, unknown>>,
+  keys: T,
+  children: readonly string[] = [],
+): ValuesOf<T> {
+  const values: Record<string, unknown> = {};
+  for (const [name, key] of Object.entries(keys)) {
+    values[name] = defaultOf(key.default);
+    const raw = table[name];
+    const at = [...path, name];
+    if (raw === undefined) {
+      if (key.required) problem(document, path, `[${pathText(path)}] needs the key ${name}`);
+      continue;
+    }
+    const reading = readValue(key, raw);
+    if ("refusal" in reading) {
+      const shown = reading.refusal.secret ? "" : ` = ${valueText(raw)}`;
+      problem(document, at, `${keyText(at)}${shown}: must be ${reading.refusal.allowed}`);
+    } else if (key.effect === "none") {
+      warning(document, at, `${keyText(at)} is an old key without effect`);
+    } else {
+      values[name] = reading.value;
+    }
+  }
+  for (const name of Object.keys(table)) {
+    if (!Object.hasOwn(keys, name) && !children.includes(name))
+      unknownKey(document, [...path, name], keys, children);
+  }
+  return values as ValuesOf<T>;
+}
+
+/** A fresh copy, so that no two settings share a list. */
+function defaultOf(value: Keys[string]["default"]): unknown {
+  return Array.isArray(value) ? [...value] : value;
+}
+
+/** Reports the key at `path` as unknown, with the key that was probably meant. */
+export function unknownKey(document: Document, path: Path, keys: Keys, children: readonly string[]): void {
+  const name = path[path.length - 1];
+  assert(typeof name === "string", "a key's path ends in its name");
+  const home = SECTIONS.find((section) => section.keys !== keys && Object.hasOwn(section.keys, name));
+  const meant = nearest(name, [...Object.keys(keys), ...children]);
+  let hint = `; known here: ${[...Object.keys(keys), ...children].join(", ")}`;
+  if (home !== undefined)
+    hint = `; it belongs ${home.title === "" ? "above the first section" : `in ${home.title}`}`;
+  else if (meant !== undefined) hint = `; did you mean ${meant}?`;
+  problem(document, path, `${keyText(path)}: unknown key${hint}`);
+}
+
+/** The table at `path`, or undefined with a problem when something else stands there. Absent gives {}. */
+export function tableAt(
+  document: Document,
+  path: Path,
+  raw: unknown,
+): Readonly<Record<string, unknown>> | undefined {
+  if (raw === undefined) return {};
+  if (isTable(raw)) return raw;
+  problem(document, path, `${keyText(path)} = ${valueText(raw)}: must be a section, [${pathText(path)}]`);
+  return undefined;
+}

@@ -1,0 +1,178 @@
+// One row of tests for each row of the key table: default, minimum, maximum, beyond both, wrong type.
+
+import { describe, expect, test } from "bun:test";
+import type { Key, Keys } from "../../src/config/keys.ts";
+import {
+  CONNECTION_KEYS,
+  LISTENER_KEYS,
+  ROUTER_KEYS,
+  SECTIONS,
+  SEGMENT_KEYS,
+  TIB,
+  TOP_KEYS,
+} from "../../src/config/keys.ts";
+import { parseConfig } from "../../src/config/load.ts";
+import { ConfigError } from "../../src/config/problems.ts";
+import { defaultToml } from "../../src/config/reference.ts";
+import { readAddress, readValue, sizeText } from "../../src/config/values.ts";
+
+interface Place {
+  readonly keys: Keys;
+  /** A file in which the line takes effect. */
+  readonly file: (line: string) => string;
+  readonly label: string;
+}
+
+const LISTEN = 'listen = "127.0.0.1:1883"';
+
+/** Memory is large here, so that only the key's own range is in the way. */
+const ROOM = 'memory = "1TiB"';
+
+const PLACES: readonly Place[] = [
+  { keys: TOP_KEYS, label: "", file: (line) => `${line}\n[v4.1]\n${LISTEN}` },
+  {
+    keys: ROUTER_KEYS,
+    label: "[router] ",
+    file: (line) => `[router]\n${line.startsWith("memory") ? "" : ROOM}\n${line}\n[v4.1]\n${LISTEN}`,
+  },
+  {
+    keys: SEGMENT_KEYS,
+    label: "[router.custom_segment.'a/#'] ",
+    file: (line) => `[router.custom_segment.'a/#']\n${line}\n[v4.1]\n${LISTEN}`,
+  },
+  {
+    keys: LISTENER_KEYS,
+    label: "[v4.1] ",
+    file: (line) => `[v4.1]\n${line.startsWith("listen") ? "" : LISTEN}\n${line}`,
+  },
+  {
+    keys: CONNECTION_KEYS,
+    label: "[v4.1.connections] ",
+    file: (line) => `[router]\n${ROOM}\n[v4.1]\n${LISTEN}\n[v4.1.connections]\n${line}`,
+  },
+];
+
+function parse(text: string): ReturnType<typeof parseConfig> {
+  return parseConfig({ text, file: "test.toml" });
+}
+
+function problems(text: string): readonly string[] {
+  try {
+    parse(text);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+/** Values of a type that the key does not take. */
+const WRONG_TYPES: Readonly<Record<Key["kind"], readonly string[]>> = {
+  integer: ['"12"', "true", "1.0", "[1]"],
+  size: ['"12 parsecs"', "true", "1.0", '"-1"'],
+  boolean: ['"true"', "1"],
+  text: ["1", '""', "true"],
+  strategy: ['"fastest"', "1", '""'],
+  address: ["1883", '"1883"', '"127.0.0.1"', '"::1:1883"', '"a:65536"', '"[::1]"', '"a b:1"'],
+  versions: ["4", "[]", "[6]", '["4"]'],
+  filters: ['"a"', '["a/#/b"]', "[1]", '["$share/g/a"]', '[""]'],
+  users: ['"alice"', "[1]", "{ alice = 1 }"],
+};
+
+describe("each key", () => {
+  for (const { keys, file, label } of PLACES) {
+    for (const [name, key] of Object.entries(keys)) {
+      const lineOf = (line: string): number => file(line).split("\n").indexOf(line) + 1;
+
+      test(`${label}${name} has a default that it accepts itself`, () => {
+        expect(key.doc).toMatch(/^\S.*[^.\s]$/);
+        const text = defaultToml(key);
+        if (text !== undefined) expect(problems(file(`${name} = ${text}`))).toEqual([]);
+      });
+
+      test(`${label}${name} keeps to its range`, () => {
+        if (key.kind !== "integer" && key.kind !== "size") return;
+        const { minimum = 0, maximum = 0 } = key;
+        expect(minimum).toBeLessThanOrEqual(maximum);
+        if (typeof key.default === "number") expect(key.default).toBeWithin(minimum, maximum + 1);
+        for (const value of [minimum, maximum]) expect(problems(file(`${name} = ${value}`))).toEqual([]);
+        for (const value of [BigInt(minimum) - 1n, BigInt(maximum) + 1n]) {
+          const line = `${name} = ${value}`;
+          const found = problems(file(line));
+          expect(found).toHaveLength(1);
+          expect(found[0]).toStartWith(`test.toml:${lineOf(line)}: ${label}${name} = ${value}: must be `);
+          const shown = key.kind === "size" ? sizeText(maximum) : `${maximum}`;
+          expect(found[0]).toContain(shown);
+        }
+      });
+
+      test(`${label}${name} refuses other types`, () => {
+        for (const value of WRONG_TYPES[key.kind]) {
+          const line = `${name} = ${value}`;
+          const found = problems(file(line));
+          expect(found).toHaveLength(1);
+          expect(found[0]).toStartWith(`test.toml:${lineOf(line)}: ${label}${name}`);
+          expect(found[0]).toContain("must be ");
+        }
+      });
+    }
+  }
+
+  test("every table of keys is tested", () => {
+    expect(PLACES.map(({ keys }) => keys)).toEqual(SECTIONS.map(({ keys }) => keys));
+  });
+});
+
+test("old keys are accepted without effect, with a warning", () => {
+  for (const { keys, file, label } of PLACES) {
+    for (const [name, key] of Object.entries(keys)) {
+      if (key.effect !== "none") continue;
+      const { warnings } = parse(file(`${name} = 1`));
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toContain(`${label}${name} is an old key without effect`);
+    }
+  }
+});
+
+test("sizes are integers or numbers with a unit", () => {
+  const key: Key = { kind: "size", default: 0, minimum: 0, maximum: TIB, doc: "x" };
+  const rows: readonly [unknown, number | undefined][] = [
+    [5n, 5],
+    ["5", 5],
+    ["5 B", 5],
+    ["64MiB", 67_108_864],
+    ["64 mib", 67_108_864],
+    ["1kB", 1_000],
+    ["1_000 KB", 1_000_000],
+    ["2GB", 2_000_000_000],
+    ["1TiB", TIB],
+    ["2TiB", undefined],
+    ["1.5MiB", undefined],
+    ["MiB", undefined],
+    [5, undefined],
+  ];
+  for (const [raw, bytes] of rows) {
+    const reading = readValue(key, raw);
+    expect("value" in reading ? reading.value : undefined).toBe(bytes);
+  }
+});
+
+test("addresses are host and port", () => {
+  const rows: readonly [string, string | undefined, number | undefined][] = [
+    ["0.0.0.0:1883", "0.0.0.0", 1883],
+    ["[::]:1883", "::", 1883],
+    ["[fe80::1%eth0]:1", "fe80::1%eth0", 1],
+    [":1883", "0.0.0.0", 1883],
+    ["broker.example-1.org:0", "broker.example-1.org", 0],
+    ["localhost:65535", "localhost", 65535],
+    ["localhost:65536", undefined, undefined],
+    ["::1:1883", undefined, undefined],
+    ["localhost", undefined, undefined],
+    ["http://localhost:1", undefined, undefined],
+  ];
+  for (const [text, host, port] of rows) {
+    const address = readAddress(text);
+    expect(address?.host).toBe(host as string);
+    expect(address?.port).toBe(port as number);
+  }
+});
