@@ -1,5 +1,5 @@
-// PUBACK, PUBREC, PUBREL and PUBCOMP of a client, §3.4..§3.7: a Packet Identifier and, in MQTT 5, perhaps a Reason Code
-// and properties that the broker only checks. @hot
+// PUBACK, PUBREC, PUBREL and PUBCOMP of a client, §3.4..§3.7: a Packet Identifier and, in MQTT 5, perhaps a
+// Reason Code and properties that the broker only checks. @hot
 
 import { errors, type MqttError } from "./error.ts";
 import { PacketType } from "./frame.ts";
@@ -40,8 +40,8 @@ export function newAck(): Ack {
 }
 
 /**
- * Decodes the body bytes[at, end) of an acknowledgement into `ack`. Returns 0, or a negative code for errorOfCode; then
- * `ack` means nothing. Allocates nothing.
+ * Decodes the body bytes[at, end) of an acknowledgement into `ack`. Returns 0, or a negative code for
+ * errorOfCode; then `ack` means nothing. Allocates nothing.
  */
 export function decodeAck(
   level: ProtocolLevel,

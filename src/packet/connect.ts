@@ -2,7 +2,7 @@
 
 import { errors, type MqttError } from "./error.ts";
 import { PacketType } from "./frame.ts";
-import { type Properties, noProperties, readProperties } from "./properties.ts";
+import { noProperties, type Properties, readProperties } from "./properties.ts";
 import type { ProtocolLevel, QoS } from "./protocol.ts";
 import { PacketReader } from "./reader.ts";
 import { readWillProperties, type Will, type WillProperties } from "./will.ts";
@@ -34,8 +34,8 @@ const MQISDP = [0, 6, 0x4d, 0x51, 0x49, 0x73, 0x64, 0x70];
 const reader = new PacketReader();
 
 /**
- * The protocol level in which this CONNECT is to be answered, whatever else is wrong with it; 0 when it names no
- * protocol and version that we speak. `at` is the first byte behind the fixed header. Reads only.
+ * The protocol level in which this CONNECT is to be answered, whatever else is wrong with it; 0 when it names
+ * no protocol and version that we speak. `at` is the first byte behind the fixed header. Reads only.
  */
 export function connectLevel(bytes: Uint8Array, at: number, end: number): ProtocolLevel | 0 {
   if (startsWith(bytes, at, end, MQTT)) {
@@ -49,8 +49,8 @@ export function connectLevel(bytes: Uint8Array, at: number, end: number): Protoc
 }
 
 /**
- * The CONNECT of bytes[at, end), `at` being the first byte behind the fixed header, or the error in it [MQTT-3.1.4-1].
- * Keeps nothing of `bytes`: strings are decoded, Binary Data copied.
+ * The CONNECT of bytes[at, end), `at` being the first byte behind the fixed header, or the error in it
+ * [MQTT-3.1.4-1]. Keeps nothing of `bytes`: strings are decoded, Binary Data copied.
  */
 export function decodeConnect(bytes: Uint8Array, at: number, end: number): Connect | MqttError {
   const level = connectLevel(bytes, at, end);
@@ -77,11 +77,17 @@ function readConnect(level: ProtocolLevel): Connect {
   const connect: Connect = { level, cleanStart, keepAlive, clientIdentifier, properties };
   if ((flags & Flag.Will) !== 0) connect.will = readWill(level, flags); // [MQTT-3.1.2-9]
   // MQTT 3.1 lets Remaining Length overrule these two flags.
-  const ended = level === 3 && reader.at === reader.end;
-  if ((flags & Flag.UserName) !== 0 && !ended) connect.userName = reader.utf8(); // [MQTT-3.1.2-17] [MQTT-3.1.3-12]
-  const endedHere = level === 3 && reader.at === reader.end;
-  if ((flags & Flag.Password) !== 0 && !endedHere) connect.password = reader.binary(); // [MQTT-3.1.2-19]
+  if ((flags & Flag.UserName) !== 0 && !endsEarly(level)) {
+    connect.userName = reader.utf8(); // [MQTT-3.1.2-17] [MQTT-3.1.3-12]
+  }
+  if ((flags & Flag.Password) !== 0 && !endsEarly(level)) {
+    connect.password = reader.binary(); // [MQTT-3.1.2-19]
+  }
   return connect;
+}
+
+function endsEarly(level: ProtocolLevel): boolean {
+  return level === 3 && reader.at === reader.end;
 }
 
 /** A CONNECT without a level that we speak: cut short, or of another protocol or version. */

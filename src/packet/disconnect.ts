@@ -65,8 +65,8 @@ export function decodeDisconnect(
 }
 
 /**
- * The AUTH whose body is bytes[at, end), or the error in it. Success is only a server's to send, so a client's AUTH is never
- * empty. Keeps nothing of `bytes`.
+ * The AUTH whose body is bytes[at, end), or the error in it. Success is only a server's to send, so a
+ * client's AUTH is never empty. Keeps nothing of `bytes`.
  */
 export function decodeAuth(
   level: ProtocolLevel,

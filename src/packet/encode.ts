@@ -1,15 +1,18 @@
-// Encoders of the packets that a server sends, appending to a shared ByteWriter. PUBLISH here is for slow paths: the
-// lanes write theirs from the log.
+// Encoders of the packets that a server sends, appending to a shared ByteWriter. PUBLISH here is for slow
+// paths: the lanes write theirs from the log.
 
-import type { ByteWriter } from "../base/byteWriter.ts";
 import { assert } from "../base/assert.ts";
-import { PacketType, varintBytes } from "./frame.ts";
+import type { ByteWriter } from "../base/byteWriter.ts";
 import { isEmpty, writeProperties } from "./encodeProperties.ts";
+import { PacketType, varintBytes } from "./frame.ts";
 import type { Properties } from "./propertyTable.ts";
 import type { AckType, ProtocolLevel, QoS } from "./protocol.ts";
 import { ConnectReturnCode, connectReturnCodeOf, ReasonCode } from "./reasonCode.ts";
 
-/** Reason String and User Properties, the only properties that are left out rather than let a packet grow too large. */
+/**
+ * Reason String and User Properties, the only properties that are left out rather than let a packet grow too
+ * large.
+ */
 export type Diagnostics = Pick<Properties, "reasonString" | "userProperties">;
 
 /** Maximum Packet Size of a client that gave none. */
@@ -21,9 +24,9 @@ const PUBREL_FLAGS = 0x02;
 const none: Diagnostics = Object.freeze({});
 
 /**
- * Appends a CONNACK. A `reason` of 0x80 or more never says that a Session is present. Before MQTT 5 the reason becomes a
- * return code and properties are not written. Returns false and appends nothing when no return code says it
- * [3.1.1:MQTT-3.2.2-6] or the packet is larger than `sizeMax` [MQTT-3.1.2-24].
+ * Appends a CONNACK. A `reason` of 0x80 or more never says that a Session is present. Before MQTT 5 the
+ * reason becomes a return code and properties are not written. Returns false and appends nothing when no
+ * return code says it [3.1.1:MQTT-3.2.2-6] or the packet is larger than `sizeMax` [MQTT-3.1.2-24].
  */
 export function writeConnack(
   out: ByteWriter,
@@ -50,8 +53,9 @@ export function writeConnack(
 }
 
 /**
- * Appends a SUBACK with one code for each Topic Filter of the SUBSCRIBE, in its order [MQTT-3.9.3-1]. Before MQTT 5 every
- * failure is 0x80 [3.1.1:MQTT-3.9.3-2]. Returns false and appends nothing when it is larger than `sizeMax`.
+ * Appends a SUBACK with one code for each Topic Filter of the SUBSCRIBE, in its order [MQTT-3.9.3-1]. Before
+ * MQTT 5 every failure is 0x80 [3.1.1:MQTT-3.9.3-2]. Returns false and appends nothing when it is larger than
+ * `sizeMax`.
  */
 export function writeSuback(
   out: ByteWriter,
@@ -69,8 +73,8 @@ export function writeSuback(
 }
 
 /**
- * Appends an UNSUBACK with one code for each Topic Filter of the UNSUBSCRIBE, in its order [MQTT-3.11.3-1]; before MQTT 5
- * without codes. Returns false and appends nothing when it is larger than `sizeMax`.
+ * Appends an UNSUBACK with one code for each Topic Filter of the UNSUBSCRIBE, in its order [MQTT-3.11.3-1];
+ * before MQTT 5 without codes. Returns false and appends nothing when it is larger than `sizeMax`.
  */
 export function writeUnsuback(
   out: ByteWriter,
@@ -103,14 +107,18 @@ export function writeAck(
   if (long) out.u8(reason);
 }
 
-/** Appends an MQTT 5 DISCONNECT; before MQTT 5 a server has none and only closes. Returns false when it does not fit. */
+/**
+ * Appends an MQTT 5 DISCONNECT; before MQTT 5 a server has none and only closes. Returns false when it does
+ * not fit.
+ */
 export function writeDisconnect(
   out: ByteWriter,
   reason: number,
   properties: Readonly<Properties> = none,
   sizeMax = UNLIMITED,
 ): boolean {
-  assert(properties.sessionExpiryInterval === undefined, "a server's DISCONNECT sets no expiry"); // [MQTT-3.14.2-2]
+  // [MQTT-3.14.2-2]
+  assert(properties.sessionExpiryInterval === undefined, "a server's DISCONNECT sets no Session Expiry");
   return writeFitting(out, PacketType.Disconnect, properties, sizeMax, (fitting) => {
     if (!isEmpty(fitting)) {
       out.u8(reason);
@@ -121,7 +129,10 @@ export function writeDisconnect(
   });
 }
 
-/** Appends an AUTH; `properties` has the Authentication Method [MQTT-4.12.0-5]. Returns false when it does not fit. */
+/**
+ * Appends an AUTH; `properties` has the Authentication Method [MQTT-4.12.0-5]. Returns false when it does not
+ * fit.
+ */
 export function writeAuth(
   out: ByteWriter,
   reason: number,
@@ -168,9 +179,9 @@ export function encodePublish(out: ByteWriter, level: ProtocolLevel, publish: Ou
 }
 
 /**
- * Appends the packet whose body `body` writes, first with all of `properties`, then without the User Properties, then
- * without the Reason String either, until it is at most `sizeMax` bytes [MQTT-3.2.2-19] [MQTT-3.2.2-20]. When even the last
- * does not fit, appends nothing and returns false.
+ * Appends the packet whose body `body` writes, first with all of `properties`, then without the User
+ * Properties, then without the Reason String either, until it is at most `sizeMax` bytes [MQTT-3.2.2-19]
+ * [MQTT-3.2.2-20]. When even the last does not fit, appends nothing and returns false.
  */
 function writeFitting(
   out: ByteWriter,

@@ -2,7 +2,13 @@
 
 import { assert } from "../base/assert.ts";
 import { ByteWriter } from "../base/byteWriter.ts";
-import { type Properties, type PropertyRow, PropertyType, propertyTable, type UserProperty } from "./propertyTable.ts";
+import {
+  type Properties,
+  type PropertyRow,
+  PropertyType,
+  propertyTable,
+  type UserProperty,
+} from "./propertyTable.ts";
 
 /** Longest string or Binary Data, §1.5.4 and §1.5.6. */
 const LENGTH_MAX = 65_535;

@@ -1,20 +1,25 @@
-// Every way in which a peer can break the protocol: the Reason Code to answer with, the statement that it breaks and one
-// sentence for the log. The errors are frozen and made once, so returning one allocates nothing. Decoders that return an
-// object return the error in its place; decoders that return a position return the error's `code`, which is negative.
+// Every way in which a peer can break the protocol: the Reason Code to answer with, the statement that it
+// breaks and one sentence for the log. The errors are frozen and made once, so returning one allocates
+// nothing. Decoders that return an object return the error in its place; decoders that return a position
+// return the error's `code`, which is negative.
 
 import { ReasonCode } from "./reasonCode.ts";
 
 export interface MqttError {
   /** Reason Code for CONNACK or DISCONNECT, 0x80.. */
   readonly reason: number;
-  /** "MQTT-3.3.1-4", "3.1.1:MQTT-3.1.2-22" where only 3.1.1 has it, or a section where nothing is numbered. */
+  /**
+   * "MQTT-3.3.1-4", "3.1.1:MQTT-3.1.2-22" where only 3.1.1 has it, or a section where nothing is numbered.
+   */
   readonly statement: string;
   readonly message: string;
   /** Negative and unique: what hot functions return instead of the object. Stable only within one process. */
   readonly code: number;
 }
 
-/** Codes run from here downwards, clear of the small negative statuses that hot functions have of their own. */
+/**
+ * Codes run from here downwards, clear of the small negative statuses that hot functions have of their own.
+ */
 const CODE_FIRST = -100;
 const byCode: MqttError[] = [];
 
@@ -29,7 +34,9 @@ export function isMqttError(value: unknown): value is MqttError {
   return typeof value === "object" && value !== null && "statement" in value && "reason" in value;
 }
 
-/** The error that a hot function's negative result names; any number that names none is an unspecified error. */
+/**
+ * The error that a hot function's negative result names; any number that names none is an unspecified error.
+ */
 export function errorOfCode(code: number): MqttError {
   return byCode[CODE_FIRST - code] ?? errors.unspecified;
 }

@@ -1,5 +1,6 @@
 // Properties as an object, for packets that come once per connection.
 
+import { beginProperties, newPropertyScan, nextProperty, propertiesAt } from "./propertyScan.ts";
 import {
   type Properties,
   type PropertyPacket,
@@ -8,7 +9,6 @@ import {
   propertyTable,
   type UserProperty,
 } from "./propertyTable.ts";
-import { beginProperties, newPropertyScan, nextProperty, propertiesAt } from "./propertyScan.ts";
 import type { PacketReader } from "./reader.ts";
 import { copyBytes, decodeUtf8 } from "./utf8.ts";
 
@@ -23,8 +23,9 @@ for (const row of propertyTable) rowOf[row.identifier] = row;
 const scan = newPropertyScan();
 
 /**
- * Reads the Property Length and the properties where `reader` stands and leaves it behind them. On a failure, which the
- * reader keeps, the result is incomplete. A client's packets only: Subscription Identifier is read as one number.
+ * Reads the Property Length and the properties where `reader` stands and leaves it behind them. On a failure,
+ * which the reader keeps, the result is incomplete. A client's packets only: Subscription Identifier is read
+ * as one number.
  */
 export function readProperties(reader: PacketReader, packet: PropertyPacket): Readonly<Properties> {
   const { bytes, at } = reader;

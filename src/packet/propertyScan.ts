@@ -1,5 +1,6 @@
-// PropertyScan: walks properties in place and checks each against the table. Every decoder of properties goes through
-// nextProperty, so what is legal is decided here only. Nothing is decoded to a string or an object. @hot
+// PropertyScan: walks properties in place and checks each against the table. Every decoder of properties goes
+// through nextProperty, so what is legal is decided here only. Nothing is decoded to a string or an object.
+// @hot
 
 import { errors, type MqttError } from "./error.ts";
 import { PacketType, varintBytes } from "./frame.ts";
@@ -39,8 +40,8 @@ export function newPropertyScan(): PropertyScan {
 }
 
 /**
- * Reads the Property Length at bytes[at] and readies `scan`. Returns the position behind the last property, or a negative
- * error code. The first property is at propertiesAt(bytes, at).
+ * Reads the Property Length at bytes[at] and readies `scan`. Returns the position behind the last property,
+ * or a negative error code. The first property is at propertiesAt(bytes, at).
  */
 export function beginProperties(
   scan: PropertyScan,
@@ -65,8 +66,9 @@ export function propertiesAt(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * Checks the property at bytes[at], at < end, and fills `scan`. Returns the position of the next one, or a negative
- * error code: unknown, not for this packet, repeated, overrun, ill-formed or with a value that it must not have.
+ * Checks the property at bytes[at], at < end, and fills `scan`. Returns the position of the next one, or a
+ * negative error code: unknown, not for this packet, repeated, overrun, ill-formed or with a value that it
+ * must not have.
  */
 export function nextProperty(scan: PropertyScan, bytes: Uint8Array, at: number, end: number): number {
   const identifier = bytes[at]!;
@@ -79,14 +81,18 @@ export function nextProperty(scan: PropertyScan, bytes: Uint8Array, at: number, 
   scan.identifier = identifier;
   scan.valueAt = at + 1;
   scan.value = 0;
-  const next = type < PropertyType.Utf8
-    ? numberEnd(scan, type, bytes, at + 1, end)
-    : stringEnd(scan, type, bytes, at + 1, end);
+  const next =
+    type < PropertyType.Utf8
+      ? numberEnd(scan, type, bytes, at + 1, end)
+      : stringEnd(scan, type, bytes, at + 1, end);
   scan.valueEnd = next;
   return next;
 }
 
-/** Checks all properties from the Property Length at bytes[at] on; the position behind them or a negative error code. */
+/**
+ * Checks all properties from the Property Length at bytes[at] on; the position behind them or a negative
+ * error code.
+ */
 export function validateProperties(
   scan: PropertyScan,
   packet: PropertyPacket,
@@ -156,4 +162,3 @@ function zeroError(identifier: number): MqttError {
   if (identifier === PropertyId.SubscriptionIdentifier) return errors.subscriptionIdentifierZero;
   return errors.topicAliasZero; // [MQTT-3.3.2-8]
 }
-

@@ -49,7 +49,16 @@ export interface Properties {
 }
 
 /** Flag is a byte that may be only 0 or 1 and is decoded to a boolean. */
-export const PropertyType = { Byte: 1, Flag: 2, U16: 3, U32: 4, Varint: 5, Utf8: 6, Binary: 7, Pair: 8 } as const;
+export const PropertyType = {
+  Byte: 1,
+  Flag: 2,
+  U16: 3,
+  U32: 4,
+  Varint: 5,
+  Utf8: 6,
+  Binary: 7,
+  Pair: 8,
+} as const;
 export type PropertyType = (typeof PropertyType)[keyof typeof PropertyType];
 
 export interface PropertyRow {
@@ -69,7 +78,17 @@ const { Puback, Pubrec, Pubrel, Pubcomp, Suback, Unsuback } = PacketType;
 
 const message: readonly PropertyPacket[] = [Publish, WILL];
 const handshake: readonly PropertyPacket[] = [Connect, Connack];
-const answers: readonly PropertyPacket[] = [Connack, Puback, Pubrec, Pubrel, Pubcomp, Suback, Unsuback, Disconnect, Auth];
+const answers: readonly PropertyPacket[] = [
+  Connack,
+  Puback,
+  Pubrec,
+  Pubrel,
+  Pubcomp,
+  Suback,
+  Unsuback,
+  Disconnect,
+  Auth,
+];
 const all: readonly PropertyPacket[] = [...answers, Connect, Publish, WILL, Subscribe, Unsubscribe];
 
 function row(

@@ -1,10 +1,10 @@
-// The properties of a client's PUBLISH, §3.3.2.3: checked in place, and the few that the broker acts on pointed out.
-// All others are forwarded as they are, so nothing is decoded. @hot
+// The properties of a client's PUBLISH, §3.3.2.3: checked in place, and the few that the broker acts on
+// pointed out. All others are forwarded as they are, so nothing is decoded. @hot
 
 import { errorOfCode, errors, type MqttError } from "./error.ts";
 import { PacketType } from "./frame.ts";
-import { PropertyId } from "./propertyTable.ts";
 import { beginProperties, newPropertyScan, nextProperty, propertiesAt } from "./propertyScan.ts";
+import { PropertyId } from "./propertyTable.ts";
 
 /** Reused; positions are in the bytes that were scanned. */
 export interface PublishSpans {
@@ -41,8 +41,9 @@ export function newPublishSpans(): PublishSpans {
 }
 
 /**
- * Checks the properties whose Property Length is at bytes[at] and fills `spans`. Returns the position of the payload, at
- * most `end`, or a negative number for publishPropertyError; then `spans` means nothing. Allocates nothing.
+ * Checks the properties whose Property Length is at bytes[at] and fills `spans`. Returns the position of the
+ * payload, at most `end`, or a negative number for publishPropertyError; then `spans` means nothing.
+ * Allocates nothing.
  */
 export function scanPublishProperties(
   bytes: Uint8Array,

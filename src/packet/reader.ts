@@ -1,6 +1,6 @@
-// PacketReader: one packet's body, read field by field by the decoders of packets that are not hot. A failure is kept,
-// and moves `at` to the end: every later field reads as empty, every loop ends, and finish() reports the first failure.
-// Never keeps `bytes` past finish(): a chunk from the network must not be pinned.
+// PacketReader: one packet's body, read field by field by the decoders of packets that are not hot. A failure
+// is kept, and moves `at` to the end: every later field reads as empty, every loop ends, and finish() reports
+// the first failure. Never keeps `bytes` past finish(): a chunk from the network must not be pinned.
 
 import { errorOfCode, errors, type MqttError } from "./error.ts";
 import { copyBytes, decodeUtf8, utf8Error, validUtf8 } from "./utf8.ts";
@@ -51,7 +51,8 @@ export class PacketReader {
     const length = this.u16();
     const from = this.at;
     if (length > this.end - from) this.#cut();
-    else if (!validUtf8(this.bytes, from, from + length)) this.fail(utf8Error(this.bytes, from, from + length).code);
+    else if (!validUtf8(this.bytes, from, from + length))
+      this.fail(utf8Error(this.bytes, from, from + length).code);
     if (this.failure !== 0) return "";
     this.at = from + length;
     return decodeUtf8(this.bytes, from, this.at);

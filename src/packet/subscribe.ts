@@ -1,9 +1,10 @@
-// SUBSCRIBE and UNSUBSCRIBE, §3.8 and §3.10. Whether a Topic Filter is one that can match is decided in topic.
+// SUBSCRIBE and UNSUBSCRIBE, §3.8 and §3.10. Whether a Topic Filter is one that can match is decided in
+// topic.
 
 import { errors, type MqttError } from "./error.ts";
 import { PacketType } from "./frame.ts";
-import { PropertyId } from "./propertyTable.ts";
 import { beginProperties, newPropertyScan, nextProperty, propertiesAt } from "./propertyScan.ts";
+import { PropertyId } from "./propertyTable.ts";
 import type { ProtocolLevel, QoS } from "./protocol.ts";
 import { PacketReader } from "./reader.ts";
 
@@ -33,7 +34,13 @@ export interface Unsubscribe {
   filters: string[];
 }
 
-const Option = { Qos: 0x03, NoLocal: 0x04, RetainAsPublished: 0x08, Reserved: 0xc0, ReservedBefore5: 0xfc } as const;
+const Option = {
+  Qos: 0x03,
+  NoLocal: 0x04,
+  RetainAsPublished: 0x08,
+  Reserved: 0xc0,
+  ReservedBefore5: 0xfc,
+} as const;
 const RETAIN_HANDLING_SHIFT = 4;
 const SHARED = "$share/";
 

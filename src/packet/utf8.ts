@@ -2,7 +2,10 @@
 
 import { errors, type MqttError } from "./error.ts";
 
-/** Node's own decoder, by its method: half the time of TextDecoder on short strings, no view, and it keeps a BOM. */
+/**
+ * Node's own decoder, by its method: half the time of TextDecoder on short strings, no view, and it keeps a
+ * BOM.
+ */
 const utf8Slice: (this: Uint8Array, from: number, to: number) => string = Buffer.prototype.utf8Slice;
 
 /**
@@ -29,7 +32,9 @@ export function validUtf8(bytes: Uint8Array, at: number, end: number): boolean {
   return true;
 }
 
-/** The string of bytes[at, end), which validUtf8 has passed. U+FEFF is kept wherever it stands [MQTT-1.5.4-3]. */
+/**
+ * The string of bytes[at, end), which validUtf8 has passed. U+FEFF is kept wherever it stands [MQTT-1.5.4-3].
+ */
 export function decodeUtf8(bytes: Uint8Array, at: number, end: number): string {
   return utf8Slice.call(bytes, at, end);
 }

@@ -3,8 +3,8 @@
 import { errors } from "./error.ts";
 
 /**
- * The integer at bytes[at], 0..268,435,455, or a negative error code when `end` cuts it, on a fifth byte, or when it
- * is longer than it need be. So it takes exactly varintBytes(value) bytes. Reads only. @hot
+ * The integer at bytes[at], 0..268,435,455, or a negative error code when `end` cuts it, on a fifth byte, or
+ * when it is longer than it need be. So it takes exactly varintBytes(value) bytes. Reads only. @hot
  */
 export function readVarint(bytes: Uint8Array, at: number, end: number): number {
   if (at >= end) return errors.truncated.code;

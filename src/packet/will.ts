@@ -1,7 +1,7 @@
 // The Will's properties, §3.1.3.2: all but Will Delay Interval go out with the Will Message, byte for byte.
 
-import { PropertyId, WILL } from "./propertyTable.ts";
 import { beginProperties, newPropertyScan, nextProperty, propertiesAt } from "./propertyScan.ts";
+import { PropertyId, WILL } from "./propertyTable.ts";
 import type { ProtocolLevel, QoS } from "./protocol.ts";
 import type { PacketReader } from "./reader.ts";
 
@@ -10,7 +10,9 @@ export interface WillProperties {
   delayInterval: number;
   /** Seconds; absent when the message does not expire. */
   messageExpiryInterval?: number;
-  /** PUBLISH properties without their length, unaltered and in order [MQTT-3.1.3-10] [MQTT-3.3.2-18]. A copy. */
+  /**
+   * PUBLISH properties without their length, unaltered and in order [MQTT-3.1.3-10] [MQTT-3.3.2-18]. A copy.
+   */
   properties: Uint8Array;
 }
 
@@ -26,7 +28,9 @@ const nothing = new Uint8Array(0);
 
 const scan = newPropertyScan();
 
-/** Reads the Will Properties where `reader` stands; before MQTT 5 there are none. Failures stay in the reader. */
+/**
+ * Reads the Will Properties where `reader` stands; before MQTT 5 there are none. Failures stay in the reader.
+ */
 export function readWillProperties(level: ProtocolLevel, reader: PacketReader): WillProperties {
   const will: WillProperties = { delayInterval: 0, properties: nothing };
   if (level !== 5) return will;

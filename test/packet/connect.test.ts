@@ -189,7 +189,13 @@ const good: Good[] = [
   {
     name: "MQTT-1.5.4-3 a BOM stays in the Client Identifier",
     bytes: packet("00 04 'MQTT' 04 02 00 00 00 04 ef bb bf 'c'"),
-    connect: { level: 4, cleanStart: true, keepAlive: 0, clientIdentifier: "\ufeffc", properties: noProperties },
+    connect: {
+      level: 4,
+      cleanStart: true,
+      keepAlive: 0,
+      clientIdentifier: "\ufeffc",
+      properties: noProperties,
+    },
   },
 ];
 
@@ -219,13 +225,21 @@ const bad: [name: string, bytes: Uint8Array, error: MqttError][] = [
   ["MQTT-3.1.2-11 Will QoS", packet("00 04 'MQTT' 04 0a 00 00 00 01 'c'"), errors.willQosWithoutWill],
   ["MQTT-3.1.2-13 Will Retain", packet("00 04 'MQTT' 05 22 00 00 00 00 00"), errors.willRetainWithoutWill],
   ["MQTT-3.1.2-12 Will QoS 3", packet("00 04 'MQTT' 04 1e 00 00 00 01 'c'"), errors.willQosOutOfRange],
-  ["3.1.1:MQTT-3.1.2-22", packet("00 04 'MQTT' 04 42 00 00 00 01 'c' 00 01 'p'"), errors.passwordWithoutUserName],
+  [
+    "3.1.1:MQTT-3.1.2-22",
+    packet("00 04 'MQTT' 04 42 00 00 00 01 'c' 00 01 'p'"),
+    errors.passwordWithoutUserName,
+  ],
   ["MQTT 3.1 Password alone", packet("00 06 'MQIsdp' 03 42 00 00 00 01 'c'"), errors.passwordWithoutUserName],
   ["3.1.1:MQTT-3.1.3-8", packet("00 04 'MQTT' 04 00 00 00 00 00"), errors.clientIdentifierEmpty],
   ["MQTT 3.1 empty name", packet("00 06 'MQIsdp' 03 02 00 00 00 00"), errors.clientIdentifierEmpty],
   ["MQTT-1.5.4-1 name", packet("00 04 'MQTT' 04 02 00 00 00 02 c3 28"), errors.utf8NotValid],
   ["MQTT-1.5.4-2 name", packet("00 04 'MQTT' 04 02 00 00 00 02 'a' 00"), errors.utf8Null],
-  ["MQTT-3.1.3-11 Will Topic", packet("00 04 'MQTT' 04 06 00 00 00 01 'c' 00 01 ff 00 00"), errors.utf8NotValid],
+  [
+    "MQTT-3.1.3-11 Will Topic",
+    packet("00 04 'MQTT' 04 06 00 00 00 01 'c' 00 01 ff 00 00"),
+    errors.utf8NotValid,
+  ],
   ["MQTT-3.1.3-12 User Name", packet("00 04 'MQTT' 04 82 00 00 00 01 'c' 00 01 80"), errors.utf8NotValid],
   ["MQTT-3.3.2-2 +", packet("00 04 'MQTT' 04 06 00 00 00 01 'c' 00 03 'a/+' 00 00"), errors.willTopicInvalid],
   ["MQTT-3.3.2-2 #", packet("00 04 'MQTT' 04 06 00 00 00 01 'c' 00 01 '#' 00 00"), errors.willTopicInvalid],

@@ -1,5 +1,5 @@
-// mqtt-packet as the oracle. What it generates we must read alike, what we encode it must read alike; and where the two differ
-// about a mutated packet, the difference must be a row of disagreements.ts.
+// mqtt-packet as the oracle. What it generates we must read alike, what we encode it must read alike; and
+// where the two differ about a mutated packet, the difference must be a row of disagreements.ts.
 
 import { describe, expect, test } from "bun:test";
 import { ByteWriter } from "../../src/base/byteWriter.ts";
@@ -15,10 +15,10 @@ import {
 import { type ErrorName, errors, isMqttError } from "../../src/packet/error.ts";
 import { PacketType } from "../../src/packet/frame.ts";
 import type { AckType, ProtocolLevel } from "../../src/packet/protocol.ts";
-import { type Fields, generated, levels, packet, parsed, Random, seeded } from "./support.ts";
 import { laxer, stricter } from "./disagreements.ts";
 import { bothRead, grouped, plain } from "./oracle.ts";
 import { randomFields, randomProperties } from "./randomPackets.ts";
+import { type Fields, generated, levels, packet, parsed, type Random, seeded } from "./support.ts";
 
 const ROUNDS = 500;
 const MUTATIONS = 4_000;
@@ -79,11 +79,16 @@ function unexplained(level: ProtocolLevel, bytes: Uint8Array): string | null {
     const name = nameOf.get(ours)!;
     return typeof theirs === "string" || stricterNames.has(name) ? null : `we refuse with ${name}`;
   }
-  if (typeof theirs === "string") return laxerRefusals.has(theirs) ? null : `mqtt-packet refuses with ${theirs}`;
-  return Bun.deepEquals(ours, theirs) ? null : `read as ${JSON.stringify(ours)} and ${JSON.stringify(theirs)}`;
+  if (typeof theirs === "string")
+    return laxerRefusals.has(theirs) ? null : `mqtt-packet refuses with ${theirs}`;
+  return Bun.deepEquals(ours, theirs)
+    ? null
+    : `read as ${JSON.stringify(ours)} and ${JSON.stringify(theirs)}`;
 }
 
-/** One to three changes in the body: a byte set, a bit turned, a byte doubled or gone. The header stays right. */
+/**
+ * One to three changes in the body: a byte set, a bit turned, a byte doubled or gone. The header stays right.
+ */
 function mutated(random: Random, bytes: Uint8Array): Uint8Array {
   let lengthEnd = 1;
   while (bytes[lengthEnd]! > 127) lengthEnd++;
@@ -111,7 +116,12 @@ describe("mqtt-packet reads what we encode", () => {
     if (typeof fields === "string") throw new Error(fields);
     return fields;
   };
-  const ackNames: Record<AckType, string> = { 0x40: "puback", 0x50: "pubrec", 0x60: "pubrel", 0x70: "pubcomp" };
+  const ackNames: Record<AckType, string> = {
+    [PacketType.Puback]: "puback",
+    [PacketType.Pubrec]: "pubrec",
+    [PacketType.Pubrel]: "pubrel",
+    [PacketType.Pubcomp]: "pubcomp",
+  };
 
   for (const level of levels) {
     test(
@@ -133,7 +143,12 @@ describe("mqtt-packet reads what we encode", () => {
           expect(unsuback).toMatchObject({ cmd: "unsuback", messageId: id });
           if (level === 5) expect(unsuback["granted"]).toEqual([0, 0x11]);
 
-          const type = random.pick([PacketType.Puback, PacketType.Pubrec, PacketType.Pubrel, PacketType.Pubcomp]);
+          const type = random.pick([
+            PacketType.Puback,
+            PacketType.Pubrec,
+            PacketType.Pubrel,
+            PacketType.Pubcomp,
+          ]);
           const reason = random.pick(type < PacketType.Pubrel ? [0, 0x10, 0x97] : [0, 0x92]);
           const ack = read(level, (out) => writeAck(out, level, type, id, reason));
           expect(ack).toMatchObject({ cmd: ackNames[type], messageId: id });

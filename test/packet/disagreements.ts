@@ -1,4 +1,5 @@
-// Where mqtt-packet and we differ about a packet, and what the specification says. Each row has a packet that shows it.
+// Where mqtt-packet and we differ about a packet, and what the specification says. Each row has a packet that
+// shows it.
 
 import type { ErrorName } from "../../src/packet/error.ts";
 import type { ProtocolLevel } from "../../src/packet/protocol.ts";

@@ -18,7 +18,12 @@ const bad: [name: string, level: ProtocolLevel, bytes: Uint8Array, error: MqttEr
   ["[MQTT-3.14.2-1] Server busy", 5, packet("89"), errors.disconnectReason],
   ["[MQTT-3.14.2-1] 0x01", 5, packet("01 00"), errors.disconnectReason],
   ["Receive Maximum", 5, packet("00 03 21 00 01"), errors.propertyNotAllowed],
-  ["Session Expiry Interval twice", 5, packet("00 0a 11 00 00 00 00 11 00 00 00 00"), errors.propertyRepeated],
+  [
+    "Session Expiry Interval twice",
+    5,
+    packet("00 0a 11 00 00 00 00 11 00 00 00 00"),
+    errors.propertyRepeated,
+  ],
   ["trailing byte", 5, packet("00 00 00"), errors.trailingBytes],
 ];
 
@@ -68,7 +73,8 @@ describe("decodeDisconnect", () => {
 
   test.each(bad)("refuses %s", (_name, level, bytes, error) => {
     expectError(decodeBoth(disconnect(level), bytes), error);
-    for (let length = 0; length < bytes.length; length++) decodeBoth(disconnect(level), bytes.slice(0, length));
+    for (let length = 0; length < bytes.length; length++)
+      decodeBoth(disconnect(level), bytes.slice(0, length));
   });
 });
 

@@ -42,7 +42,11 @@ const rows: [name: string, write: (out: ByteWriter) => void, bytes: Uint8Array][
       }),
     packet("20 14 00 00", "11", "12 00 02 c3 a9", "21 00 0a", "24 01", "25 00", "27 ff ff ff ff"),
   ],
-  ["SUBACK 3.1.1, failures are 0x80", (out) => writeSuback(out, 4, 10, [0, 2, 0x87]), packet("90 05 00 0a 00 02 80")],
+  [
+    "SUBACK 3.1.1, failures are 0x80",
+    (out) => writeSuback(out, 4, 10, [0, 2, 0x87]),
+    packet("90 05 00 0a 00 02 80"),
+  ],
   ["SUBACK 5", (out) => writeSuback(out, 5, 10, [0, 0x87]), packet("90 05 00 0a 00 00 87")],
   ["UNSUBACK 3.1.1", (out) => writeUnsuback(out, 4, 10, [0, 0x11]), packet("b0 02 00 0a")],
   ["UNSUBACK 5", (out) => writeUnsuback(out, 5, 10, [0, 0x11]), packet("b0 05 00 0a 00 00 11")],
@@ -124,7 +128,9 @@ describe("Maximum Packet Size [MQTT-3.2.2-19] [MQTT-3.2.2-20] [MQTT-3.14.2-3] [M
   test("other properties stay", () => {
     const bytes = written((out) => writeConnack(out, 5, false, 0, { receiveMaximum: 1, reasonString }, 8));
     expect(hex(bytes)).toBe(hex(packet("20 06 00 00 03 21 00 01")));
-    expect(written((out) => writeConnack(out, 5, false, 0, { receiveMaximum: 1, reasonString }, 7))).toBeEmpty();
+    expect(
+      written((out) => writeConnack(out, 5, false, 0, { receiveMaximum: 1, reasonString }, 7)),
+    ).toBeEmpty();
   });
 
   test("SUBACK and UNSUBACK", () => {

@@ -1,12 +1,12 @@
-// Random and mutated bytes at every decoder: never an exception, never a look outside of [at, end), always the same
-// verdict wherever the packet stands.
+// Random and mutated bytes at every decoder: never an exception, never a look outside of [at, end), always
+// the same verdict wherever the packet stands.
 
 import { expect, test } from "bun:test";
 import { connectLevel, decodeConnect } from "../../src/packet/connect.ts";
 import { isMqttError } from "../../src/packet/error.ts";
 import { newPublishSpans, scanPublishProperties } from "../../src/packet/publishProperties.ts";
-import { randomFields } from "./randomPackets.ts";
 import { readBody } from "./oracle.ts";
+import { randomFields } from "./randomPackets.ts";
 import { bodyOf, generated, levels, type Random, seeded } from "./support.ts";
 
 const ROUNDS = 4_000;
@@ -17,7 +17,8 @@ const PADDING = 4;
 function noise(random: Random): Buffer {
   const bytes = random.bytes(60);
   for (let i = 0; i < bytes.length; i++) {
-    if (random.chance(2)) bytes[i] = random.pick([0, 0, 1, 2, 3, 8, 11, 17, 33, 35, 38, 0x7f, 0x80, 0xc3, 0xed]);
+    if (random.chance(2))
+      bytes[i] = random.pick([0, 0, 1, 2, 3, 8, 11, 17, 33, 35, 38, 0x7f, 0x80, 0xc3, 0xed]);
   }
   return bytes;
 }
@@ -36,7 +37,9 @@ test(
       const end = PADDING + body.length;
       for (const level of levels) {
         for (const type of CLIENT_TYPES) {
-          expect(readBody(level, type, within, PADDING, end)).toEqual(readBody(level, type, body, 0, body.length));
+          expect(readBody(level, type, within, PADDING, end)).toEqual(
+            readBody(level, type, body, 0, body.length),
+          );
         }
       }
       connectLevel(within, PADDING, end);
@@ -58,7 +61,9 @@ test(
       const end = body.length - (random.chance(2) ? random.below(body.length + 1) : 0);
       const type = bytes[0]! & 0xf0;
       const alone = readBody(level, type, body.subarray(0, end), 0, end);
-      expect(readBody(level, type, padded(random, body.subarray(0, end)), PADDING, PADDING + end)).toEqual(alone);
+      expect(readBody(level, type, padded(random, body.subarray(0, end)), PADDING, PADDING + end)).toEqual(
+        alone,
+      );
     }
   }),
 );
@@ -68,7 +73,9 @@ test(
   seeded((random) => {
     for (let round = 0; round < ROUNDS; round++) {
       const level = random.pick(levels);
-      const bytes = Buffer.from(generated(level, { ...randomFields(random, level), ...connectFields(level) }));
+      const bytes = Buffer.from(
+        generated(level, { ...randomFields(random, level), ...connectFields(level) }),
+      );
       bytes[random.below(bytes.length)] = random.below(256);
       const connect = decodeConnect(bytes, 2, bytes.length);
       if (!isMqttError(connect)) expect(connectLevel(bytes, 2, bytes.length)).toBe(connect.level);
@@ -78,7 +85,14 @@ test(
 
 function connectFields(level: number): Record<string, unknown> {
   const protocolId = level === 3 ? "MQIsdp" : "MQTT";
-  return { cmd: "connect", protocolId, protocolVersion: level, clientId: "c", clean: true, properties: undefined };
+  return {
+    cmd: "connect",
+    protocolId,
+    protocolVersion: level,
+    clientId: "c",
+    clean: true,
+    properties: undefined,
+  };
 }
 
 test(

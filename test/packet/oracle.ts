@@ -62,7 +62,8 @@ function readWill(level: ProtocolLevel, will: Will): Fields {
   const body = [0, 1, 0x74, ...lengthBytes, ...properties];
   const remaining = body.length < 128 ? [body.length] : [(body.length & 127) | 128, body.length >> 7];
   const publish = parsed(5, Uint8Array.from([0x30, ...remaining, ...body]));
-  const decoded = typeof publish === "string" ? { publish } : { ...((publish["properties"] as Fields) ?? {}) };
+  const decoded =
+    typeof publish === "string" ? { publish } : { ...((publish["properties"] as Fields) ?? {}) };
   const { messageExpiryInterval: expiry } = decoded as Fields;
   if (expiry !== messageExpiryInterval) throw new Error("Message Expiry Interval is not that of the bytes");
   return { ...rest, properties: decoded };
@@ -124,8 +125,9 @@ function normalConnect(fields: Fields, properties: Fields): Fields {
 }
 
 /**
- * Our properties in mqtt-packet's form: User Properties grouped by name. It forgets an empty value that another of the same
- * name follows, which the specification does not allow [MQTT-3.3.2-17]; so do we here, to compare the rest.
+ * Our properties in mqtt-packet's form: User Properties grouped by name. It forgets an empty value that
+ * another of the same name follows, which the specification does not allow [MQTT-3.3.2-17]; so do we here, to
+ * compare the rest.
  */
 export function grouped(properties: Readonly<Properties>): Fields {
   const { userProperties, payloadFormatIndicator, ...rest } = properties;
@@ -143,7 +145,10 @@ export function grouped(properties: Readonly<Properties>): Fields {
   return fields;
 }
 
-/** Bytes as hex and keys in order, so that Buffer and Uint8Array, and objects with and without prototype, compare. */
+/**
+ * Bytes as hex and keys in order, so that Buffer and Uint8Array, and objects with and without prototype,
+ * compare.
+ */
 export function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
   if (Array.isArray(value)) return value.map(plain);

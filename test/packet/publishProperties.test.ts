@@ -1,10 +1,10 @@
-import { describe, expect, test } from "bun:test";
 import { heapStats } from "bun:jsc";
+import { describe, expect, test } from "bun:test";
 import { errors, type MqttError } from "../../src/packet/error.ts";
 import {
   newPublishSpans,
-  publishPropertyError,
   type PublishSpans,
+  publishPropertyError,
   scanPublishProperties,
 } from "../../src/packet/publishProperties.ts";
 import { type Decode, decodeBoth, expectError, expectTruncationsRefused, packet } from "./support.ts";

@@ -1,4 +1,5 @@
-// Random packets of a client, as the fields that mqtt-packet generates from; and random properties, from our own table.
+// Random packets of a client, as the fields that mqtt-packet generates from; and random properties, from our
+// own table.
 
 import { PacketType } from "../../src/packet/frame.ts";
 import {

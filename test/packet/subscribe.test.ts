@@ -106,7 +106,8 @@ describe("decodeSubscribe", () => {
 
   test.each(bad)("refuses %s, level %i", (_name, level, bytes, error) => {
     expectError(decodeBoth(subscribe(level), bytes), error);
-    for (let length = 0; length < bytes.length; length++) decodeBoth(subscribe(level), bytes.slice(0, length));
+    for (let length = 0; length < bytes.length; length++)
+      decodeBoth(subscribe(level), bytes.slice(0, length));
   });
 });
 

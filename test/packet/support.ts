@@ -5,7 +5,10 @@ import mqttPacket from "mqtt-packet";
 import { isMqttError, type MqttError } from "../../src/packet/error.ts";
 import type { ProtocolLevel } from "../../src/packet/protocol.ts";
 
-/** Bytes from pieces of hex pairs and 'text': packet("00 04 'MQTT'", "05"). Comments beside the pieces annotate them. */
+/**
+ * Bytes from pieces of hex pairs and 'text': packet("00 04 'MQTT'", "05"). Comments beside the pieces
+ * annotate them.
+ */
 export function packet(...pieces: string[]): Uint8Array {
   const bytes: number[] = [];
   for (const token of pieces.join(" ").match(/'[^']*'|\S+/g) ?? []) {
@@ -21,7 +24,9 @@ export function hex(bytes: Uint8Array): string {
 
 export type Decode<T> = (bytes: Uint8Array, at: number, end: number) => T | MqttError;
 
-/** Bytes put around a body, so that a decoder that looks outside of [at, end) finds something to trip over. */
+/**
+ * Bytes put around a body, so that a decoder that looks outside of [at, end) finds something to trip over.
+ */
 const SURROUND = [0xff, 0x00, 0x26];
 
 /** Decodes `body` in the middle of other bytes and by itself: the results must be the same. */
