@@ -1,7 +1,9 @@
 // What a listener is told at start, and so what it announces in CONNACK and enforces.
 
-/** MQTT protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
-export type ProtocolLevel = 3 | 4 | 5;
+
+import type { ProtocolLevel } from "../packet/protocol.ts";
+
+export type { ProtocolLevel };
 
 export interface ListenerSettings {
   /** Unique, for example "v4.1". */

@@ -1,0 +1,84 @@
+// Listener: one listening socket and the Network Connections that came in through it. Here, and nowhere else in the
+// core, Bun's sockets are named.
+
+import type { Socket as BunSocket, TCPSocketListener } from "bun";
+import { Connection, type ConnectionHost, type Socket } from "./connection.ts";
+import type { ListenerSettings } from "./settings.ts";
+
+/** Bun hands a fresh buffer to `data` for every chunk; it is never kept. */
+interface SocketData {
+  connection: Connection;
+}
+
+class TcpSocket implements Socket {
+  private readonly socket: BunSocket<SocketData>;
+
+  constructor(socket: BunSocket<SocketData>) {
+    this.socket = socket;
+  }
+
+  write(bytes: Uint8Array, at: number, length: number): number {
+    return this.socket.write(bytes, at, length);
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+}
+
+export interface ListenerHost extends ConnectionHost {
+  nextConnectionNumber(): number;
+  opened(connection: Connection): void;
+}
+
+export class Listener {
+  readonly settings: ListenerSettings;
+  private readonly server: TCPSocketListener<SocketData>;
+
+  /** Listens at once; throws what Bun throws, with `code`, when it cannot. */
+  constructor(settings: ListenerSettings, host: ListenerHost) {
+    this.settings = settings;
+    this.server = Bun.listen<SocketData>({
+      hostname: settings.host,
+      port: settings.port,
+      socket: {
+        open(socket) {
+          socket.setNoDelay(true);
+          const number = host.nextConnectionNumber();
+          const connection = new Connection(host, settings, new TcpSocket(socket), number, socket.remoteAddress);
+          socket.data = { connection };
+          host.opened(connection);
+        },
+        data(socket, chunk) {
+          socket.data.connection.data(chunk);
+        },
+        drain(socket) {
+          socket.data.connection.drain();
+        },
+        close(socket) {
+          socket.data.connection.closed();
+        },
+        error(socket) {
+          socket.data.connection.closed();
+        },
+      },
+    });
+  }
+
+  get port(): number {
+    return this.server.port;
+  }
+
+  /** No further connections; those that stand are not touched. */
+  stop(): void {
+    this.server.stop(false);
+  }
+}

@@ -1,0 +1,74 @@
+// Acknowledge: what a client's PUBACK, PUBREC and PUBCOMP settle, and redelivery when a session is resumed. @hot
+
+import type { ByteWriter } from "../base/byteWriter.ts";
+import { PacketType } from "../packet/frame.ts";
+import { ReasonCode } from "../packet/reasonCode.ts";
+import { InflightState } from "../session/inflight.ts";
+import { ReaderState } from "../session/reader.ts";
+import type { Session } from "../session/session.ts";
+import type { ReadyQueue } from "./readyQueue.ts";
+
+/** Reason Codes from here on refuse. */
+const REFUSED = 0x80;
+
+export class Acknowledge {
+  private readonly ready: ReadyQueue;
+  /** Tells share groups that a member may take more. */
+  private readonly windowOpened: (session: Session) => void;
+
+  constructor(ready: ReadyQueue, windowOpened: (session: Session) => void) {
+    this.ready = ready;
+    this.windowOpened = windowOpened;
+  }
+
+  /** PUBACK, whatever its Reason Code: the delivery is over. [MQTT-4.3.2-4, -5] */
+  puback(session: Session, identifier: number): void {
+    if (session.inflight.stateOf(identifier) !== InflightState.Qos1) return;
+    session.inflight.settle(identifier);
+    this.opened(session);
+  }
+
+  /** PUBREC: the message itself is settled; PUBREL follows. A refusal ends the delivery. [MQTT-4.3.3-3..-6] */
+  pubrec(session: Session, identifier: number, reason: number, out: ByteWriter): void {
+    const state = session.inflight.stateOf(identifier);
+    if (state === InflightState.Qos2) {
+      if (reason >= REFUSED) {
+        session.inflight.settle(identifier);
+        this.opened(session);
+        return;
+      }
+      session.inflight.release(identifier);
+    } else if (state !== InflightState.Released) {
+      if (reason >= REFUSED) return;
+      if (session.v5) {
+        pubrel(out, identifier, ReasonCode.PacketIdentifierNotFound);
+        return;
+      }
+    }
+    pubrel(out, identifier, ReasonCode.Success);
+  }
+
+  pubcomp(session: Session, identifier: number): void {
+    if (session.inflight.stateOf(identifier) !== InflightState.Released) return;
+    session.inflight.settle(identifier);
+    this.opened(session);
+  }
+
+  private opened(session: Session): void {
+    if (session.reader.state === ReaderState.WindowFull) this.ready.push(session.reader);
+    this.windowOpened(session);
+  }
+}
+
+/** Appends a PUBREL. */
+export function pubrel(out: ByteWriter, identifier: number, reason: number): void {
+  out.reserve(5);
+  const bytes = out.bytes;
+  let at = out.length;
+  bytes[at++] = PacketType.Pubrel | 2; // [MQTT-3.6.1-1]
+  bytes[at++] = reason === 0 ? 2 : 3;
+  bytes[at++] = identifier >>> 8;
+  bytes[at++] = identifier;
+  if (reason !== 0) bytes[at++] = reason;
+  out.length = at;
+}

@@ -1,0 +1,167 @@
+// Batch: frames rendered once for every reader that stands at the same place with the same view of it: the same
+// filters, options and protocol. Packet Identifiers are holes that each reader stamps before its own write. @hot
+//
+// A raw batch gathers scattered runs as they lie: its pieces are byte ranges, and a cut within one is a position in
+// the log. A rendered batch has one frame a piece; the rest of a cut frame is kept by the port.
+
+import { assert } from "../base/assert.ts";
+import type { Segment } from "../log/segment.ts";
+import type { Reader } from "../session/reader.ts";
+import type { Session } from "../session/session.ts";
+import type { Subscription } from "../session/subscription.ts";
+
+export const BATCH_PIECES_MAX = 1024;
+/** A batch ends behind the frame that reaches this. */
+export const BATCH_BYTES = 64 * 1024;
+/** A larger frame is not rendered: its payload is written from the log. */
+export const RENDERED_FRAME_MAX = 64 * 1024;
+const CAPACITY = BATCH_BYTES + RENDERED_FRAME_MAX + 4096;
+/** Readers with more pending filters than this render for themselves. */
+const SHARED_FILTERS_MAX = 32;
+
+/** Reserved bytes of one batch, for the budget. */
+export const BATCH_COST = CAPACITY + BATCH_PIECES_MAX * (4 + 4 + 4 + 4 + 1 + 8);
+
+export class Batch {
+  readonly bytes: Buffer = Buffer.from(new ArrayBuffer(CAPACITY));
+  length = 0;
+  pieces = 0;
+  raw = false;
+  /** A batch that is to be smaller than it could: 1..BATCH_PIECES_MAX. */
+  piecesMax = BATCH_PIECES_MAX;
+  /** Start of each piece in `bytes`, and behind the last one the end. */
+  readonly at = new Uint32Array(BATCH_PIECES_MAX + 1);
+  /** Where each piece begins (raw) or ends (rendered) in the log. */
+  readonly source: (Segment | null)[] = new Array<Segment | null>(BATCH_PIECES_MAX).fill(null);
+  readonly sourceByte = new Uint32Array(BATCH_PIECES_MAX);
+  /** Position of the Packet Identifier in `bytes`, 0 for QoS 0. */
+  readonly hole = new Uint32Array(BATCH_PIECES_MAX);
+  /** Pieces with a hole. */
+  holes = 0;
+  readonly qos = new Uint8Array(BATCH_PIECES_MAX);
+  readonly offset = new Float64Array(BATCH_PIECES_MAX);
+  /** Messages passed over because the client cannot take them, because they expired, because nobody was there. */
+  droppedTooLarge = 0;
+  droppedExpired = 0;
+  droppedOffline = 0;
+
+  /** The filters' positions: behind the last piece while the batch is built, and then where the whole batch ends. */
+  readonly segment: (Segment | null)[] = [];
+  readonly entry: number[] = [];
+  readonly from: number[] = [];
+  /** How far in the log the whole batch goes, messages passed over included. */
+  endSegment: Segment | null = null;
+  endByte = 0;
+  /** The log's head when the batch was built: positions of parked filters hold only as long. */
+  head = 0;
+
+  // The view: who may share it.
+  private shareable = false;
+  private v5 = false;
+  private frameMax = 0;
+  private second = 0;
+  private filters = 0;
+  private readonly filter = new Uint32Array(SHARED_FILTERS_MAX);
+  private readonly options = new Float64Array(SHARED_FILTERS_MAX);
+  private readonly startSequence = new Float64Array(SHARED_FILTERS_MAX);
+  private readonly startByte = new Uint32Array(SHARED_FILTERS_MAX);
+
+  /** Notes whose view the batch is going to be; pieces follow. */
+  begin(reader: Reader, session: Session, second: number, head: number, raw: boolean, shareable: boolean): void {
+    this.length = 0;
+    this.pieces = 0;
+    this.holes = 0;
+    this.piecesMax = BATCH_PIECES_MAX;
+    this.raw = raw;
+    this.droppedTooLarge = 0;
+    this.droppedExpired = 0;
+    this.droppedOffline = 0;
+    this.head = head;
+    const pending = reader.pending;
+    for (let i = 0; i < pending.length; i++) {
+      const subscription = pending[i]!;
+      this.segment[i] = subscription.segment;
+      this.entry[i] = subscription.entry;
+      this.from[i] = subscription.from;
+    }
+    this.shareable = shareable && pending.length <= SHARED_FILTERS_MAX;
+    if (!this.shareable) return;
+    this.v5 = session.v5;
+    this.frameMax = session.frameMax;
+    this.second = second;
+    this.filters = pending.length;
+    for (let i = 0; i < pending.length; i++) {
+      const subscription = pending[i]!;
+      this.filter[i] = subscription.filter;
+      this.options[i] = optionsOf(subscription);
+      this.startSequence[i] = subscription.segment!.sequence;
+      this.startByte[i] = subscription.from;
+    }
+  }
+
+  /** The reader stands where this batch begins and would render the same bytes. */
+  serves(reader: Reader, session: Session, second: number, raw: boolean): boolean {
+    const pending = reader.pending;
+    if (!this.shareable || this.raw !== raw || this.filters !== pending.length || this.pieces === 0) return false;
+    if (this.v5 !== session.v5 || this.frameMax !== session.frameMax || this.second !== second) return false;
+    for (let i = 0; i < pending.length; i++) {
+      const subscription = pending[i]!;
+      if (
+        this.filter[i] !== subscription.filter ||
+        this.startSequence[i] !== subscription.segment!.sequence ||
+        this.startByte[i] !== subscription.from ||
+        this.options[i] !== optionsOf(subscription)
+      ) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Nothing may share it any more. */
+  invalidate(): void {
+    this.shareable = false;
+  }
+
+  /** Room for another piece of `bytes` bytes. */
+  fits(bytes: number): boolean {
+    return this.pieces < BATCH_PIECES_MAX && this.length + bytes <= CAPACITY;
+  }
+
+  /** Ends a piece of `bytes` bytes that was written at `length`. */
+  addPiece(bytes: number, segment: Segment, byte: number, hole: number, qos: number, offset: number): void {
+    const piece = this.pieces++;
+    assert(piece < BATCH_PIECES_MAX, "a batch has room for its pieces");
+    this.at[piece] = this.length;
+    this.length += bytes;
+    this.at[piece + 1] = this.length;
+    this.source[piece] = segment;
+    this.sourceByte[piece] = byte;
+    this.hole[piece] = hole;
+    if (hole !== 0) this.holes++;
+    this.qos[piece] = qos;
+    this.offset[piece] = offset;
+  }
+
+  /** The piece that holds byte `at`; `pieces` when it is behind all. */
+  pieceAt(at: number): number {
+    let low = 0;
+    let high = this.pieces;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.at[middle + 1]! <= at) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** The options that change frames, in one number. */
+function optionsOf(subscription: Subscription): number {
+  return (
+    subscription.identifier * 16 +
+    (subscription.retainAsPublished ? 8 : 0) +
+    (subscription.noLocal ? 4 : 0) +
+    subscription.qos
+  );
+}

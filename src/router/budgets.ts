@@ -1,0 +1,53 @@
+// Budgets: how `[router] memory` is divided. Each owner has a name and a share; together they are the whole.
+
+import { assert } from "../base/assert.ts";
+import { Budget } from "../base/budget.ts";
+import { segmentCost } from "../log/segment.ts";
+
+/** Shares in 64ths of the memory. */
+const LOG = 28; // segments with their run and posting tables
+const PARTIAL = 16; // packets that are still arriving: at least one of Maximum Packet Size
+const RETAINED = 8;
+const SESSIONS = 5; // subscriptions, client identifiers, Topic Aliases, QoS 2 identifiers
+const INFLIGHT = 3;
+const RESIDUE = 2; // rests of cut frames and control packets that wait
+const PARKED = 2; // chunks that wait for room in the log
+const SHARES = 64;
+
+export interface Budgets {
+  readonly log: Budget;
+  readonly partial: Budget;
+  readonly retained: Budget;
+  readonly sessions: Budget;
+  readonly inflight: Budget;
+  readonly residue: Budget;
+  readonly parked: Budget;
+}
+
+export function divide(memoryBytes: number): Budgets {
+  const part = (name: string, share: number) => new Budget(name, Math.floor((memoryBytes * share) / SHARES));
+  const budgets: Budgets = {
+    log: part("log", LOG),
+    partial: part("partial packets", PARTIAL),
+    retained: part("retained", RETAINED),
+    sessions: part("sessions", SESSIONS),
+    inflight: part("in flight", INFLIGHT),
+    residue: part("residues", RESIDUE),
+    parked: part("parked chunks", PARKED),
+  };
+  const sum = Object.values(budgets).reduce((total: number, budget: Budget) => total + budget.bytesMax, 0);
+  assert(sum <= memoryBytes, "the budgets add up to no more than the memory");
+  return budgets;
+}
+
+/** Segment bytes for a log budget: large enough for bulk copies, small enough that a dozen fit. */
+export function segmentShape(logBytes: number): { segmentBytes: number; segmentRuns: number; segmentEntries: number } {
+  let segmentBytes = 1024 * 1024;
+  const shape = () => ({ segmentBytes, segmentRuns: segmentBytes / 256, segmentEntries: segmentBytes / 256 });
+  while (segmentBytes > 64 * 1024) {
+    const { segmentRuns, segmentEntries } = shape();
+    if (segmentCost(segmentBytes, segmentRuns, segmentEntries) * 12 <= logBytes) break;
+    segmentBytes /= 2;
+  }
+  return shape();
+}

@@ -1,0 +1,377 @@
+// Lanes: what one turn writes for one session. Runs that lie in the log as the client is to get them go out as they
+// lie (raw lane), small scattered ones gathered into one write (gather lane); everything else is rendered in a batch
+// that neighbours share, stamped with this session's identifiers (rendered lane). @hot
+
+import type { Clock } from "../base/clock.ts";
+import type { Offset } from "../base/brand.ts";
+import type { CommitLog } from "../log/commitLog.ts";
+import {
+  ENTRY_CLASS,
+  ENTRY_FIRST_RUN,
+  ENTRY_FRAME_MAX,
+  ENTRY_NEXT,
+  ENTRY_STRIDE,
+  NO_LINK,
+  RUN_STRIDE,
+  RUN_TIME,
+  type Segment,
+} from "../log/segment.ts";
+import { frameBytes } from "../packet/frame.ts";
+import { InflightState } from "../session/inflight.ts";
+import type { DeliveryPort } from "../session/ports.ts";
+import { type Reader, ReaderState } from "../session/reader.ts";
+import type { Session } from "../session/session.ts";
+import type { Subscription } from "../session/subscription.ts";
+import { BATCH_BYTES, Batch } from "./batch.ts";
+import type { Filters } from "./filters.ts";
+import { advanceTo, earliest, park, toNextEntry } from "./position.ts";
+import type { ReadyQueue } from "./readyQueue.ts";
+import { earliest as earliestOf, Renderer } from "./render.ts";
+import { CLASS_EXPIRY, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
+import type { Stats } from "./stats.ts";
+
+/** A contiguous range of at least so many bytes is written from the segment itself. */
+const GATHER_BELOW = 16 * 1024;
+/** Writes of one reader in one turn. */
+const WRITES_PER_TURN = 4;
+/** Batches that readers may share at one time. */
+export const BATCHES = 4;
+
+/** How a write went. */
+const Wrote = { All: 0, Part: 1, Gone: 2, NoWindow: 3 } as const;
+
+export class Lanes {
+  private readonly log: CommitLog;
+  private readonly filters: Filters;
+  private readonly ready: ReadyQueue;
+  private readonly stats: Stats;
+  private readonly clock: Clock;
+  private readonly batchMessagesMax: number;
+  readonly renderer: Renderer;
+  private readonly batches: Batch[] = [];
+  private nextBatch = 0;
+  /** Identifiers taken for the pieces of the write under way. */
+  private readonly taken = new Uint16Array(2048);
+
+  constructor(
+    log: CommitLog,
+    filters: Filters,
+    ready: ReadyQueue,
+    stats: Stats,
+    clock: Clock,
+    batchMessagesMax: number,
+  ) {
+    this.log = log;
+    this.filters = filters;
+    this.ready = ready;
+    this.stats = stats;
+    this.clock = clock;
+    this.batchMessagesMax = batchMessagesMax;
+    this.renderer = new Renderer(log);
+    for (let i = 0; i < BATCHES; i++) this.batches.push(new Batch());
+  }
+
+  /** What the port owes leaves first. False: the reader waits for the socket. */
+  settlePort(session: Session, port: DeliveryPort): boolean {
+    const reader = session.reader;
+    if (port.flushRest()) {
+      if (!port.owesControl) return true;
+      if ((!reader.cut || this.finishCut(reader, port)) && port.flushControl()) return true;
+    }
+    reader.state = ReaderState.SocketFull;
+    return false;
+  }
+
+  /** Writes the rest of a frame that the raw lane cut. True when the reader stands at a frame's start. */
+  private finishCut(reader: Reader, port: DeliveryPort): boolean {
+    const subscription = earliest(reader);
+    if (subscription === null) {
+      reader.cut = false;
+      return true;
+    }
+    const segment = subscription.segment!;
+    const end = cutFrameEnd(segment, subscription.from);
+    const rest = end - subscription.from;
+    const wrote = rest === 0 ? 0 : port.write(segment.bytes, subscription.from, rest);
+    if (wrote < 0) return false;
+    this.moved(reader, segment, subscription.from + wrote);
+    if (wrote < rest) return false;
+    reader.cut = false;
+    return true;
+  }
+
+  /** Writes for a session's reader until it waits for something or its share of the turn is used. Returns bytes. */
+  serve(reader: Reader): number {
+    const session = reader.session!;
+    const port = session.port;
+    if (port === null) {
+      reader.state = ReaderState.Offline;
+      return 0;
+    }
+    const before = this.stats.bytesOut;
+    if (port.owes && !this.settlePort(session, port)) return this.stats.bytesOut - before;
+    for (let writes = 0; writes < WRITES_PER_TURN; writes++) {
+      if (reader.pending.length === 0) {
+        reader.state = ReaderState.CaughtUp;
+        return this.stats.bytesOut - before;
+      }
+      const wrote = this.write(reader, session, port);
+      if (wrote === Wrote.All) continue;
+      reader.state =
+        wrote === Wrote.Part
+          ? ReaderState.SocketFull
+          : wrote === Wrote.NoWindow
+            ? ReaderState.WindowFull
+            : ReaderState.Offline;
+      return this.stats.bytesOut - before;
+    }
+    if (reader.pending.length === 0) reader.state = ReaderState.CaughtUp;
+    else this.ready.push(reader);
+    return this.stats.bytesOut - before;
+  }
+
+  private write(reader: Reader, session: Session, port: DeliveryPort): number {
+    const subscription = earliest(reader)!;
+    const segment = subscription.segment!;
+    const raw = this.isRaw(reader, session, subscription, segment, subscription.entry);
+    if (reader.cut && !raw) return this.finishCut(reader, port) ? Wrote.All : Wrote.Part;
+    if (raw) {
+      const from = subscription.from;
+      const end = segment.entryEnd(subscription.entry);
+      if (reader.cut || end - from >= GATHER_BELOW || this.isLast(reader, subscription, segment)) {
+        return this.writeRaw(reader, port, segment, from, end);
+      }
+      return this.writeGathered(reader, session, port);
+    }
+    return this.writeRendered(reader, session, port);
+  }
+
+  /** Nothing else is owed behind the subscription's present entry. */
+  private isLast(reader: Reader, subscription: Subscription, segment: Segment): boolean {
+    return reader.pending.length === 1 && segment.entries[subscription.entry * ENTRY_STRIDE + ENTRY_NEXT] === NO_LINK;
+  }
+
+  /** The runs of `entry` may go to this session as they lie. */
+  private isRaw(reader: Reader, session: Session, s: Subscription, segment: Segment, entry: number): boolean {
+    const at = entry * ENTRY_STRIDE;
+    const runClass = segment.entries[at + ENTRY_CLASS]!;
+    if ((runClass & CLASS_INBOX) !== 0 || ((runClass & CLASS_V5) !== 0) !== session.v5) return false;
+    if (segment.entries[at + ENTRY_FRAME_MAX]! > session.frameMax) return false;
+    if (session.aliasMax > 0) return false;
+    if ((runClass & CLASS_EXPIRY) !== 0) {
+      const first = segment.entries[at + ENTRY_FIRST_RUN]!;
+      if (segment.runs[first * RUN_STRIDE + RUN_TIME]! !== this.second()) return false;
+    }
+    if (reader.plain) return true;
+    if (reader.subscriptions.length > 1 || s.noLocal || s.identifier !== 0) return false;
+    if (s.retainAsPublished && (runClass & CLASS_RETAIN) !== 0) return false;
+    return (s.qos === 0 || classQos(runClass) === 0) && session.qos0From <= segment.baseOffset;
+  }
+
+  private second(): number {
+    return (this.clock.nowMs() / 1000) >>> 0;
+  }
+
+  private writeRaw(reader: Reader, port: DeliveryPort, segment: Segment, from: number, end: number): number {
+    const wrote = port.write(segment.bytes, from, end - from);
+    if (wrote < 0) return Wrote.Gone;
+    this.stats.bytesOut += wrote;
+    if (wrote > 0) reader.progressMs = this.clock.nowMs();
+    this.moved(reader, segment, from + wrote);
+    reader.cut = wrote < end - from;
+    return reader.cut ? Wrote.Part : Wrote.All;
+  }
+
+  /** Everything before byte `to` of `segment` has left. */
+  private moved(reader: Reader, segment: Segment, to: number): void {
+    const pending = reader.pending;
+    const slots = this.log.segments;
+    if (pending.length === 1) {
+      const only = pending[0]!;
+      if (to < segment.entryEnd(only.entry)) only.from = to;
+      else toNextEntry(slots, only, this.filters.stateOf(only));
+      return;
+    }
+    for (let i = pending.length - 1; i >= 0; i--) {
+      const subscription = pending[i]!;
+      advanceTo(slots, subscription, this.filters.stateOf(subscription), segment, to);
+    }
+  }
+
+  private batchFor(reader: Reader, session: Session, second: number, raw: boolean): Batch | null {
+    for (let i = 0; i < BATCHES; i++) {
+      const batch = this.batches[i]!;
+      if (batch.serves(reader, session, second, raw)) return batch;
+    }
+    return null;
+  }
+
+  private freshBatch(): Batch {
+    this.nextBatch = (this.nextBatch + 1) % BATCHES;
+    return this.batches[this.nextBatch]!;
+  }
+
+  private writeGathered(reader: Reader, session: Session, port: DeliveryPort): number {
+    const second = this.second();
+    let batch = this.batchFor(reader, session, second, true);
+    if (batch === null) {
+      batch = this.freshBatch();
+      this.gather(batch, reader, session, second);
+    }
+    const wrote = port.write(batch.bytes, 0, batch.length);
+    if (wrote < 0) return Wrote.Gone;
+    this.stats.bytesOut += wrote;
+    if (wrote > 0) reader.progressMs = this.clock.nowMs();
+    if (wrote === batch.length) {
+      this.applyEnd(batch, reader);
+      return Wrote.All;
+    }
+    const piece = batch.pieceAt(wrote);
+    this.moved(reader, batch.source[piece]!, batch.sourceByte[piece]! + wrote - batch.at[piece]!);
+    reader.cut = true;
+    return Wrote.Part;
+  }
+
+  /** Copies scattered runs, as they lie, behind each other. */
+  private gather(batch: Batch, reader: Reader, session: Session, second: number): void {
+    batch.begin(reader, session, second, this.log.head, true, true);
+    const pending = reader.pending;
+    while (batch.length < BATCH_BYTES) {
+      const first = earliestOf(batch, pending.length);
+      if (first < 0) break;
+      const segment = batch.segment[first]!;
+      const entry = batch.entry[first]!;
+      const from = batch.from[first]!;
+      const end = segment.entryEnd(entry);
+      if (!batch.fits(end - from) || !this.isRaw(reader, session, pending[first]!, segment, entry)) break;
+      if (batch.pieces > 0 && end - from >= GATHER_BELOW) break;
+      (segment.bytes as Buffer).copy(batch.bytes, batch.length, from, end);
+      batch.addPiece(end - from, segment, from, 0, 0, 0);
+      this.renderer.advance(batch, pending.length, segment, end);
+      batch.endSegment = segment;
+      batch.endByte = end;
+    }
+  }
+
+  /** The reader has taken the whole batch. */
+  private applyEnd(batch: Batch, reader: Reader): void {
+    const pending = reader.pending;
+    const slots = this.log.segments;
+    this.stats.droppedTooLarge += batch.droppedTooLarge;
+    this.stats.droppedExpired += batch.droppedExpired;
+    this.stats.offlineQos0 += batch.droppedOffline;
+    const fresh = batch.head === this.log.head;
+    for (let i = pending.length - 1; i >= 0; i--) {
+      const subscription = pending[i]!;
+      const segment = batch.segment[i]!;
+      const state = this.filters.stateOf(subscription);
+      if (segment === null) {
+        if (fresh) park(subscription, state);
+        else advanceTo(slots, subscription, state, batch.endSegment!, batch.endByte);
+        continue;
+      }
+      subscription.segment = segment;
+      subscription.entry = batch.entry[i]!;
+      subscription.from = batch.from[i]!;
+    }
+  }
+
+  private writeRendered(reader: Reader, session: Session, port: DeliveryPort): number {
+    const second = this.second();
+    let batch = this.batchFor(reader, session, second, false);
+    if (batch === null) {
+      batch = this.freshBatch();
+      const shareable = session.qos0From <= this.log.oldest.baseOffset && session.aliasMax === 0;
+      batch.begin(reader, session, second, this.log.head, false, shareable);
+      this.renderer.build(batch, reader, session, second, this.batchMessagesMax);
+    } else this.renderer.large = null;
+    const whole = batch.pieces;
+    const pieces = this.stamp(batch, session, 0);
+    if (pieces === 0 && whole > 0) return Wrote.NoWindow;
+    const length = batch.at[pieces]!;
+    const wrote = whole === 0 ? 0 : port.write(batch.bytes, 0, length);
+    if (wrote < 0) return Wrote.Gone;
+    this.stats.bytesOut += wrote;
+    if (wrote > 0) reader.progressMs = this.clock.nowMs();
+    if (wrote === length) {
+      this.stats.messagesOut += pieces;
+      if (pieces === whole) this.applyEnd(batch, reader);
+      else this.moved(reader, batch.source[pieces - 1]!, batch.sourceByte[pieces - 1]!);
+      if (this.renderer.large !== null && !this.writeLargeRest(port)) return Wrote.Part;
+      return pieces === whole ? Wrote.All : Wrote.NoWindow;
+    }
+    this.keepCut(batch, reader, session, port, pieces, wrote);
+    return Wrote.Part;
+  }
+
+  /** Stamps identifiers into as many pieces as the session's window takes. Returns how many pieces may leave. */
+  stamp(batch: Batch, session: Session, origin: number): number {
+    if (batch.holes === 0) return batch.pieces;
+    const inflight = session.inflight;
+    const bytes = batch.bytes;
+    let room = session.window - inflight.count;
+    for (let piece = 0; piece < batch.pieces; piece++) {
+      const hole = batch.hole[piece]!;
+      if (hole === 0) continue;
+      if (room <= 0) return piece;
+      const state = batch.qos[piece] === 1 ? InflightState.Qos1 : InflightState.Qos2;
+      const identifier = inflight.take(batch.offset[piece]! as Offset, state, origin);
+      if (identifier === 0) return piece;
+      room--;
+      this.taken[piece] = identifier;
+      bytes[hole] = identifier >>> 8;
+      bytes[hole + 1] = identifier;
+    }
+    return batch.pieces;
+  }
+
+  /** The socket took `wrote` bytes of `pieces` pieces: keeps the rest of the cut frame, un-renders the later ones. */
+  private keepCut(
+    batch: Batch,
+    reader: Reader,
+    session: Session,
+    port: DeliveryPort,
+    pieces: number,
+    wrote: number,
+  ): void {
+    const gone = this.keepCutPieces(batch, session, port, pieces, wrote);
+    if (gone > 0) this.moved(reader, batch.source[gone - 1]!, batch.sourceByte[gone - 1]!);
+  }
+
+  /** The part of keepCut() that concerns the port. Returns how many pieces have left or are kept to leave. */
+  keepCutPieces(batch: Batch, session: Session, port: DeliveryPort, pieces: number, wrote: number): number {
+    const cut = batch.pieceAt(wrote);
+    const begun = wrote > batch.at[cut]!;
+    const gone = begun ? cut + 1 : cut;
+    for (let piece = pieces - 1; piece >= gone; piece--) {
+      if (batch.hole[piece] !== 0) session.inflight.untake(this.taken[piece]!);
+    }
+    if (begun) {
+      port.keepRest(batch.bytes, wrote, batch.at[cut + 1]! - wrote);
+      const large = this.renderer.large;
+      if (large !== null) port.keepTail(large.segment, large.payloadAt, large.payloadEnd);
+    }
+    this.stats.messagesOut += gone;
+    return gone;
+  }
+
+  /** A large frame's head has left: now its payload, from the log. True when all of it has. */
+  writeLargeRest(port: DeliveryPort): boolean {
+    const { segment, payloadAt, payloadEnd } = this.renderer.large!;
+    const wrote = port.write(segment.bytes, payloadAt, payloadEnd - payloadAt);
+    if (wrote < 0) return true;
+    this.stats.bytesOut += wrote;
+    if (wrote === payloadEnd - payloadAt) return true;
+    port.keepTail(segment, payloadAt + wrote, payloadEnd);
+    return false;
+  }
+}
+
+/** The end of the frame that byte `at` lies in; `at` itself if a frame begins there. */
+export function cutFrameEnd(segment: Segment, at: number): number {
+  const run = segment.runAtByte(at);
+  if (run === segment.runCount) return at;
+  let frame = segment.runStart(run);
+  while (frame < at) frame += frameBytes(segment.bytes, frame);
+  return frame;
+}

@@ -1,0 +1,78 @@
+// Redelivery: what was in flight when the last connection ended goes out again, first and in the order in which it
+// was sent: PUBLISH with DUP and its old identifier, PUBREL where the client has the message. [MQTT-4.4.0-1, 4.6.0-1]
+
+import { ByteWriter } from "../base/byteWriter.ts";
+import type { Clock } from "../base/clock.ts";
+import type { CommitLog } from "../log/commitLog.ts";
+import { InflightState } from "../session/inflight.ts";
+import { ReaderState } from "../session/reader.ts";
+import type { Session } from "../session/session.ts";
+import { pubrel } from "./acknowledge.ts";
+import { Batch } from "./batch.ts";
+import type { Lanes } from "./lanes.ts";
+import { renderOffset } from "./shareGroup.ts";
+import type { Stats } from "./stats.ts";
+
+const DUP = 8;
+
+export class Redelivery {
+  private readonly log: CommitLog;
+  private readonly lanes: Lanes;
+  private readonly stats: Stats;
+  private readonly clock: Clock;
+  private readonly batch = new Batch();
+  private readonly control = new ByteWriter();
+
+  constructor(log: CommitLog, lanes: Lanes, stats: Stats, clock: Clock) {
+    this.log = log;
+    this.lanes = lanes;
+    this.stats = stats;
+    this.clock = clock;
+  }
+
+  /** Sends on. True when everything has left; false when the session waits for its socket. */
+  serve(session: Session, lanes: Lanes): boolean {
+    const port = session.port!;
+    while (session.redelivered < session.redelivery.length) {
+      if (port.owes && !lanes.settlePort(session, port)) return false;
+      const message = session.redelivery[session.redelivered++]!;
+      const state = session.inflight.stateOf(message.identifier);
+      if (state === InflightState.Free) continue;
+      if (state === InflightState.Released) {
+        this.control.reset();
+        pubrel(this.control, message.identifier, 0);
+        port.sendControl(this.control.bytes, 0, this.control.length);
+      } else this.publish(session, message.identifier, message.offset, state);
+    }
+    session.redelivery = [];
+    session.redelivered = 0;
+    return true;
+  }
+
+  private publish(session: Session, identifier: number, offset: Session["redelivery"][0]["offset"], state: number): void {
+    const { batch, lanes } = this;
+    const port = session.port!;
+    const second = (this.clock.nowMs() / 1000) >>> 0;
+    batch.begin(session.reader, session, second, this.log.head, false, false);
+    const qos = state === InflightState.Qos1 ? 1 : 2;
+    const options = { qos, retainAsPublished: false, identifier: 0 } as const;
+    if (!renderOffset(this.log, lanes, batch, session, offset, options, second, DUP)) {
+      session.inflight.settle(identifier);
+      this.stats.droppedExpired += batch.droppedExpired;
+      this.stats.droppedTooLarge += batch.droppedTooLarge;
+      return;
+    }
+    const hole = batch.hole[0]!;
+    batch.bytes[hole] = identifier >>> 8;
+    batch.bytes[hole + 1] = identifier;
+    const wrote = port.write(batch.bytes, 0, batch.length);
+    if (wrote < 0) return;
+    this.stats.bytesOut += wrote;
+    const { large } = lanes.renderer;
+    if (wrote < batch.length) {
+      port.keepRest(batch.bytes, wrote, batch.length - wrote);
+      if (large !== null) port.keepTail(large.segment, large.payloadAt, large.payloadEnd);
+      session.reader.state = ReaderState.SocketFull;
+    } else if (large !== null && !lanes.writeLargeRest(port)) session.reader.state = ReaderState.SocketFull;
+  }
+}

@@ -1,0 +1,133 @@
+// Replay: retained messages for new subscriptions, §3.8.3.1. They are copied, a few at a time, into the log as runs of
+// the session's inbox, a filter that no topic matches; from there on they are messages like any other: in order,
+// in flight, paced by the reader's window. The scan is a cursor over the store's slots, so a subscription that
+// matches a million messages costs its session three numbers.
+
+import type { CommitLog } from "../log/commitLog.ts";
+import type { Reader } from "../session/reader.ts";
+import type { Replay, Session } from "../session/session.ts";
+import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
+import { compileFilter } from "../topic/filterMatcher.ts";
+import { hasWildcard } from "../topic/topicFilter.ts";
+import type { Filters, Route } from "./filters.ts";
+import type { Ingest } from "./ingest.ts";
+import type { Retained, RetainedRecord } from "./retained.ts";
+import { CLASS_INBOX, CLASS_QOS_MASK, CLASS_QOS_SHIFT, classQos } from "./runClass.ts";
+
+/** Copied at one time, bytes and messages; the next part follows when the reader has taken this one. */
+const PART_BYTES = 64 * 1024;
+const PART_MESSAGES = 512;
+/** Slots looked at in one turn. */
+const PART_SLOTS = 65_536;
+
+export class Replays {
+  private readonly log: CommitLog;
+  private readonly filters: Filters;
+  private readonly retained: Retained;
+  private readonly ingest: Ingest;
+  private readonly routes = new WeakMap<Subscription, Route>();
+  private nextRoute = -16;
+  private readonly record: RetainedRecord = {
+    bytes: Buffer.alloc(0),
+    at: 0,
+    length: 0,
+    runClass: 0,
+    time: 0,
+    publisher: 0,
+  };
+
+  constructor(log: CommitLog, filters: Filters, retained: Retained, ingest: Ingest) {
+    this.log = log;
+    this.filters = filters;
+    this.retained = retained;
+    this.ingest = ingest;
+  }
+
+  /** Promises the session the retained messages that `filter` matches now. */
+  begin(session: Session, filter: string, options: SubscriptionOptions): void {
+    if (this.retained.count === 0) return;
+    let slot = 0;
+    let end = this.retained.slots;
+    if (!hasWildcard(filter)) {
+      slot = this.retained.slotOf(filter);
+      if (slot < 0) return;
+      end = slot + 1;
+    }
+    const matcher = compileFilter(filter);
+    session.replays.push({
+      matches: (bytes, at, to) => matcher.matches(bytes, at, to),
+      before: this.retained.clockwork,
+      qos: options.qos,
+      identifier: options.identifier,
+      noLocal: options.noLocal,
+      slot,
+      end,
+    });
+    this.more(session);
+  }
+
+  /** Copies the next part if the reader has taken the last one. False when the log has no room: try again later. */
+  more(session: Session): boolean {
+    while (session.replays.length > 0 && (session.inbox === null || session.inbox.segment === null)) {
+      const replay = session.replays[0]!;
+      if (!this.part(session, replay)) return false;
+      if (replay.slot < replay.end) {
+        if (session.inbox?.segment) return true;
+        continue;
+      }
+      session.replays.shift();
+    }
+    return true;
+  }
+
+  private part(session: Session, replay: Replay): boolean {
+    const record = this.record;
+    let bytes = 0;
+    let messages = 0;
+    for (let looked = 0; looked < PART_SLOTS && replay.slot < replay.end; looked++, replay.slot++) {
+      if (bytes >= PART_BYTES || messages >= PART_MESSAGES) return true;
+      if (!this.retained.read(replay.slot, replay.before, record)) continue;
+      if (replay.noLocal && record.publisher === session.number) continue;
+      const body = topicAt(record.bytes, record.at);
+      const length = (record.bytes[body]! << 8) | record.bytes[body + 1]!;
+      if (!replay.matches(record.bytes, body + 2, body + 2 + length)) continue;
+      const inbox = this.inboxOf(session);
+      if (!this.log.prepare(record.length, 1)) return false;
+      const active = this.log.active;
+      record.bytes.copy(active.bytes, active.used, record.at, record.at + record.length);
+      const qos = Math.min(classQos(record.runClass), replay.qos);
+      const runClass = (record.runClass & ~CLASS_QOS_MASK) | (qos << CLASS_QOS_SHIFT) | CLASS_INBOX;
+      const route = this.routes.get(inbox)!;
+      this.ingest.publishRun(route, record.length, 1, record.length, replay.identifier, record.time, runClass, null);
+      bytes += record.length;
+      messages++;
+    }
+    return true;
+  }
+
+  /** The session's own filter: it begins with U+0000, so no Topic Name matches it. */
+  private inboxOf(session: Session): Subscription {
+    if (session.inbox !== null) return session.inbox;
+    const text = `\u0000${session.number}`;
+    const state = this.filters.begin(text);
+    const options = { qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 2, identifier: 0 } as const;
+    const inbox = new Subscription(session.reader, state.id, text, options);
+    this.filters.attach(state, inbox);
+    this.routes.set(inbox, { id: --this.nextRoute, filters: [state] });
+    session.inbox = inbox;
+    return inbox;
+  }
+
+  /** The session waits for more than its live messages. */
+  waits(reader: Reader): boolean {
+    const session = reader.session;
+    return session !== null && session.replays.length > 0;
+  }
+}
+
+/** Position of the topic's length in the frame at `at`. */
+function topicAt(bytes: Uint8Array, at: number): number {
+  let body = at + 1;
+  while (bytes[body]! > 127) body++;
+  return body + 1;
+}

@@ -1,0 +1,185 @@
+// Router: one log with its sessions, single-threaded, the only writer and reader of its log. This file wires the
+// parts together and is all that net and the services see of them.
+
+import type { ByteWriter } from "../base/byteWriter.ts";
+import type { Clock } from "../base/clock.ts";
+import { CommitLog, type LogOwner } from "../log/commitLog.ts";
+import type { Pinned, Segment } from "../log/segment.ts";
+import { encodePublish } from "../packet/encode.ts";
+import type { Will } from "../packet/will.ts";
+import { InflightSlab } from "../session/inflight.ts";
+import type { DeliveryPort } from "../session/ports.ts";
+import { type Reader, ReaderState } from "../session/reader.ts";
+import type { ConnectionTerms, Session } from "../session/session.ts";
+import { Acknowledge } from "./acknowledge.ts";
+import { type Budgets, divide, segmentShape } from "./budgets.ts";
+import { Filters } from "./filters.ts";
+import { Ingest } from "./ingest.ts";
+import { Lanes } from "./lanes.ts";
+import { LocalPublish } from "./localPublish.ts";
+import { Pacing } from "./pacing.ts";
+import { earliest } from "./position.ts";
+import { Publisher, type PublisherTerms } from "./publisher.ts";
+import { ReadyQueue, type Scheduler } from "./readyQueue.ts";
+import { Redelivery } from "./redelivery.ts";
+import { Replays } from "./replay.ts";
+import { Retained } from "./retained.ts";
+import { Retention } from "./retention.ts";
+import { type Resumed, Sessions } from "./sessions.ts";
+import type { RouterSettings } from "./settings.ts";
+import { ShareGroups } from "./shareGroup.ts";
+import { Stats } from "./stats.ts";
+import { Subscribe } from "./subscribe.ts";
+
+export interface RouterPorts {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  /** Decides hash collisions and random share groups. */
+  readonly seed: number;
+}
+
+export class Router implements LogOwner {
+  readonly settings: RouterSettings;
+  readonly clock: Clock;
+  readonly stats = new Stats();
+  readonly budgets: Budgets;
+  readonly log: CommitLog;
+  readonly filters: Filters;
+  readonly ready: ReadyQueue;
+  readonly pacing: Pacing;
+  readonly retained: Retained;
+  readonly ingest: Ingest;
+  readonly lanes: Lanes;
+  readonly groups: ShareGroups;
+  readonly replays: Replays;
+  readonly subscriptions: Subscribe;
+  readonly acknowledgements: Acknowledge;
+  readonly sessions: Sessions;
+  private readonly redelivery: Redelivery;
+  private readonly retention: Retention;
+  private readonly local: LocalPublish;
+
+  constructor(settings: RouterSettings, ports: RouterPorts) {
+    const { clock, scheduler, seed } = ports;
+    this.settings = settings;
+    this.clock = clock;
+    const budgets = divide(settings.memoryBytes);
+    this.budgets = budgets;
+    const { stats } = this;
+    const log = new CommitLog(segmentShape(budgets.log.bytesMax), budgets.log, this);
+    this.log = log;
+    this.ready = new ReadyQueue(scheduler);
+    this.filters = new Filters(log, this.ready, seed);
+    this.pacing = new Pacing(log.postings, clock, settings.paceDebtBytes, settings.stallMs);
+    this.retained = new Retained(budgets.retained, stats, clock);
+    this.ingest = new Ingest(log, this.filters, this.pacing, this.retained, stats, clock);
+    this.lanes = new Lanes(log, this.filters, this.ready, stats, clock, settings.batchMessagesMax);
+    const { filters, ready, lanes } = this;
+    this.groups = new ShareGroups(log, filters, ready, lanes, stats, clock, settings.sharedStrategy, seed);
+    this.replays = new Replays(log, filters, this.retained, this.ingest);
+    this.subscriptions = new Subscribe(filters, this.groups, this.replays, budgets.sessions);
+    this.acknowledgements = new Acknowledge(ready, (session) => this.groups.roomIn(session));
+    this.redelivery = new Redelivery(log, lanes, stats, clock);
+    this.retention = new Retention(log, filters, settings, stats);
+    this.local = new LocalPublish(log, filters, this.ingest, this.retained, clock);
+    this.sessions = new Sessions({
+      log,
+      filters,
+      ready,
+      groups: this.groups,
+      subscriptions: this.subscriptions,
+      slab: new InflightSlab(budgets.inflight),
+      budget: budgets.sessions,
+      stats,
+      clock,
+      publishWill: (session, will) => this.publishWill(session, will),
+    });
+    for (const filter of settings.initializedFilters) filters.begin(filter).keep = true;
+    ready.start(
+      (reader) => this.serve(reader),
+      () => this.afterTurn(),
+    );
+  }
+
+  private afterTurn(): void {
+    if (this.pacing.pacedFilters > 0) this.pacing.check();
+  }
+
+  private serve(reader: Reader): number {
+    const session = reader.session;
+    if (session === null) return this.groups.serve(reader);
+    if (session.port !== null && session.redelivered < session.redelivery.length) {
+      const done = this.redelivery.serve(session, this.lanes);
+      if (!done) return 0;
+    }
+    if (session.replays.length > 0 && session.port !== null) this.replays.more(session);
+    const bytes = this.lanes.serve(reader);
+    if (session.replays.length > 0 && reader.state === ReaderState.CaughtUp) {
+      if (this.replays.more(session) && reader.pending.length > 0) this.ready.push(reader);
+    }
+    if (session.groups.length > 0 && reader.state !== ReaderState.SocketFull) this.groups.roomIn(session);
+    return bytes;
+  }
+
+  /** The session of a new connection; null when there is no memory for one more. */
+  open(clientIdentifier: string, cleanStart: boolean, port: DeliveryPort, terms: ConnectionTerms): Resumed | null {
+    return this.sessions.open(clientIdentifier, cleanStart, port, terms);
+  }
+
+  publisher(session: Session, terms: PublisherTerms): Publisher {
+    return new Publisher(session, terms, this.budgets.sessions);
+  }
+
+  /** The socket of the session's connection takes bytes again. */
+  writable(session: Session): void {
+    const { reader } = session;
+    if (reader.state === ReaderState.SocketFull || session.port?.owes) this.ready.push(reader);
+    this.groups.roomIn(session);
+  }
+
+  /** Publishes a message of the broker itself. False when the log has no room: nothing was done. */
+  publish(topic: string, payload: Uint8Array, options: { qos: 0 | 1 | 2; retain: boolean }): boolean {
+    return this.local.publish(topic, payload, options.qos, options.retain, new Uint8Array(0), 0);
+  }
+
+  private publishWill(session: Session, will: Will): boolean {
+    return this.local.publish(will.topic, will.payload, will.qos, will.retain, will.properties, session.number);
+  }
+
+  /** Once a second. */
+  tick(): void {
+    this.sessions.tick();
+    for (const session of this.sessions.all()) {
+      if (session.port !== null && session.replays.length > 0) this.ready.push(session.reader);
+    }
+  }
+
+  floorOf(pinned: Pinned): Segment | null {
+    const reader = pinned as Reader;
+    let floor = earliest(reader)?.segment ?? null;
+    const session = reader.session;
+    let oldest = Number.POSITIVE_INFINITY;
+    if (session === null) oldest = this.groups.groupOf(reader)?.returned[0] ?? oldest;
+    else {
+      if (session.inflight.count > 0) oldest = session.inflight.oldestOffset();
+      const tail = session.port?.tailSegment ?? null;
+      if (tail !== null && (floor === null || tail.sequence < floor.sequence)) floor = tail;
+    }
+    if (oldest === Number.POSITIVE_INFINITY) return floor;
+    for (let segment: Segment | null = this.log.oldest; segment !== null; segment = segment.newer) {
+      if (oldest < segment.baseOffset + segment.recordCount) {
+        return floor === null || segment.sequence < floor.sequence ? segment : floor;
+      }
+    }
+    return floor;
+  }
+
+  makeRoom(_cost: number): boolean {
+    return this.retention.makeRoom();
+  }
+
+  /** Room for `out` while a control packet is built; see net. */
+  static encode = encodePublish;
+}
+
+export type { ByteWriter };

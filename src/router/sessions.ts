@@ -1,0 +1,238 @@
+// Sessions: who has one, who takes one over, when it ends, and the wills that its ends set off. §3.1.2.4, §4.1
+//
+//   connect ──▶ connected ──connection ends──▶ offline ──connect──▶ connected
+//                                                └──expiry──▶ ended
+
+import type { Budget } from "../base/budget.ts";
+import type { Clock } from "../base/clock.ts";
+import { errors } from "../packet/error.ts";
+import type { Will } from "../packet/will.ts";
+import type { CommitLog } from "../log/commitLog.ts";
+import { unpin } from "../log/segment.ts";
+import type { InflightSlab } from "../session/inflight.ts";
+import type { DeliveryPort } from "../session/ports.ts";
+import { ReaderState } from "../session/reader.ts";
+import { type ConnectionTerms, EXPIRY_NEVER, Session } from "../session/session.ts";
+import type { Filters } from "./filters.ts";
+import { cutFrameEnd } from "./lanes.ts";
+import { earliest, park } from "./position.ts";
+import type { ReadyQueue } from "./readyQueue.ts";
+import type { ShareGroups } from "./shareGroup.ts";
+import type { Stats } from "./stats.ts";
+import type { Subscribe } from "./subscribe.ts";
+
+/** Budgeted bytes of a session beside its texts. */
+const SESSION_COST = 512;
+/** A QoS 2 identifier of the client that waits for PUBREL. */
+const RECEIVED_COST = 32;
+
+export interface Resumed {
+  readonly session: Session;
+  readonly present: boolean;
+}
+
+interface PendingWill {
+  readonly session: Session;
+  readonly will: Will;
+  readonly dueMs: number;
+}
+
+export class Sessions {
+  private readonly byIdentifier = new Map<string, Session>();
+  /** Sessions without a connection that end some day. */
+  private readonly expiring = new Set<Session>();
+  private readonly wills = new Map<Session, PendingWill>();
+  private nextNumber = 1;
+  private readonly log: CommitLog;
+  private readonly filters: Filters;
+  private readonly ready: ReadyQueue;
+  private readonly groups: ShareGroups;
+  private readonly subscriptions: Subscribe;
+  private readonly slab: InflightSlab;
+  private readonly budget: Budget;
+  private readonly stats: Stats;
+  private readonly clock: Clock;
+  /** Publishes a will; false when there is no room yet. */
+  private readonly publishWill: (session: Session, will: Will) => boolean;
+
+  constructor(parts: {
+    log: CommitLog;
+    filters: Filters;
+    ready: ReadyQueue;
+    groups: ShareGroups;
+    subscriptions: Subscribe;
+    slab: InflightSlab;
+    budget: Budget;
+    stats: Stats;
+    clock: Clock;
+    publishWill: (session: Session, will: Will) => boolean;
+  }) {
+    this.log = parts.log;
+    this.filters = parts.filters;
+    this.ready = parts.ready;
+    this.groups = parts.groups;
+    this.subscriptions = parts.subscriptions;
+    this.slab = parts.slab;
+    this.budget = parts.budget;
+    this.stats = parts.stats;
+    this.clock = parts.clock;
+    this.publishWill = parts.publishWill;
+  }
+
+  get count(): number {
+    return this.byIdentifier.size;
+  }
+
+  has(clientIdentifier: string): boolean {
+    return this.byIdentifier.has(clientIdentifier);
+  }
+
+  get(clientIdentifier: string): Session | undefined {
+    return this.byIdentifier.get(clientIdentifier);
+  }
+
+  /** Ends the connection that the session has now, if any: somebody else connects with its Client Identifier. */
+  takeOver(clientIdentifier: string, cleanStart: boolean): void {
+    const session = this.byIdentifier.get(clientIdentifier);
+    if (session === undefined) return;
+    const { port } = session;
+    if (port !== null) {
+      this.connectionEnded(session, port, session.will); // [MQTT-3.1.4-3]
+      port.disconnect(errors.sessionTakenOver);
+    }
+    if (cleanStart) this.end(session); // [MQTT-3.1.2-4]
+  }
+
+  /** The session for a new connection; null when the memory budget has no room for one more. */
+  open(clientIdentifier: string, cleanStart: boolean, port: DeliveryPort, terms: ConnectionTerms): Resumed | null {
+    this.takeOver(clientIdentifier, cleanStart);
+    let session = this.byIdentifier.get(clientIdentifier);
+    const present = session !== undefined;
+    if (session === undefined) {
+      session = new Session(this.nextNumber++, clientIdentifier, this.slab);
+      if (!session.charge(this.budget, SESSION_COST + 2 * clientIdentifier.length)) return null;
+      this.byIdentifier.set(clientIdentifier, session);
+    }
+    this.expiring.delete(session);
+    this.wills.delete(session); // [MQTT-3.1.3-9]
+    session.port = port;
+    session.applyTerms(terms);
+    if (present) this.resume(session);
+    else session.reader.state = ReaderState.CaughtUp;
+    this.stats.connections++;
+    return { session, present };
+  }
+
+  private resume(session: Session): void {
+    const { reader } = session;
+    session.qos0From = this.log.head;
+    session.redelivery = session.inflight.ordered(); // [MQTT-4.4.0-1]
+    session.redelivered = 0;
+    for (const subscription of reader.subscriptions) {
+      if (subscription.segment === null) this.filters.stateOf(subscription).armed = true;
+    }
+    reader.state = ReaderState.CaughtUp;
+    reader.cut = false;
+    reader.progressMs = this.clock.nowMs();
+  }
+
+  /** CONNACK has left: deliveries may begin. */
+  start(session: Session): void {
+    if (session.reader.pending.length > 0 || session.redelivery.length > 0 || session.replays.length > 0) {
+      this.ready.push(session.reader);
+    }
+    this.groups.roomIn(session);
+  }
+
+  /** The Network Connection of `port` is gone. `will` is what is left of the session's will: null after DISCONNECT 0x00. */
+  connectionEnded(session: Session, port: DeliveryPort, will: Will | null): void {
+    if (session.port !== port) return;
+    this.dropCutFrame(session);
+    session.port = null;
+    session.will = null;
+    this.stats.connections--;
+    session.reader.state = ReaderState.Offline;
+    session.redelivery = [];
+    session.redelivered = 0;
+    this.groups.handBack(session);
+    for (const subscription of session.reader.subscriptions) {
+      if (subscription.qos === 0) park(subscription, this.filters.stateOf(subscription));
+    }
+    const now = this.clock.nowMs();
+    if (session.expiryInterval === 0) {
+      if (will !== null) this.sendWill(session, will);
+      this.end(session);
+      return;
+    }
+    if (will !== null) {
+      const delay = Math.min(will.delayInterval, session.expiryInterval);
+      if (delay === 0) this.sendWill(session, will);
+      else this.wills.set(session, { session, will, dueMs: now + delay * 1000 });
+    }
+    if (session.expiryInterval === EXPIRY_NEVER) return;
+    session.expiresMs = now + session.expiryInterval * 1000;
+    this.expiring.add(session);
+  }
+
+  /** A frame that was begun on a connection that is gone counts as sent. */
+  private dropCutFrame(session: Session): void {
+    const { reader } = session;
+    if (!reader.cut) return;
+    reader.cut = false;
+    const first = earliest(reader);
+    if (first === null) return;
+    const segment = first.segment!;
+    const end = cutFrameEnd(segment, first.from);
+    for (const subscription of [...reader.pending]) {
+      if (subscription.segment !== segment || subscription.from >= end) continue;
+      subscription.from = end;
+      this.filters.settle(subscription);
+    }
+  }
+
+  private sendWill(session: Session, will: Will): void {
+    if (this.publishWill(session, will)) return;
+    this.wills.set(session, { session, will, dueMs: this.clock.nowMs() });
+  }
+
+  /** Ends the session: everything it held is given back. */
+  end(session: Session): void {
+    if (this.byIdentifier.get(session.clientIdentifier) !== session) return;
+    const waiting = this.wills.get(session);
+    if (waiting !== undefined) {
+      this.wills.delete(session);
+      this.sendWill(session, waiting.will); // [MQTT-3.1.2-8]: the session's end is the latest moment
+    }
+    this.byIdentifier.delete(session.clientIdentifier);
+    this.expiring.delete(session);
+    this.groups.leaveAll(session);
+    for (const subscription of [...session.byText.values()]) this.subscriptions.remove(session, subscription);
+    if (session.inbox !== null) {
+      park(session.inbox, this.filters.stateOf(session.inbox));
+      this.filters.detach(session.inbox);
+      session.inbox = null;
+    }
+    session.replays = [];
+    session.inflight.clear();
+    if (session.received !== null) this.budget.give(session.received.size * RECEIVED_COST);
+    session.received = null;
+    unpin(session.reader);
+    session.reader.state = ReaderState.Offline;
+    session.refund(this.budget, session.cost);
+  }
+
+  /** Once a second: ends what expired, publishes wills whose delay is over. */
+  tick(): void {
+    const now = this.clock.nowMs();
+    for (const pending of [...this.wills.values()]) {
+      if (pending.dueMs > now) continue;
+      this.wills.delete(pending.session);
+      this.sendWill(pending.session, pending.will);
+    }
+    for (const session of this.expiring) if (session.expiresMs <= now) this.end(session);
+  }
+
+  all(): IterableIterator<Session> {
+    return this.byIdentifier.values();
+  }
+}

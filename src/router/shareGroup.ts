@@ -1,0 +1,330 @@
+// Share group, §4.8.2: one reader over the log whose deliveries go to its members in turn. A message is handed to a
+// member at the moment of its write, so nothing waits with a member that stalls. What a member has not acknowledged
+// at QoS 1 when its connection ends comes back and goes to another; QoS 2 stays with its session. [MQTT-4.8.2-4, -5]
+
+import type { Offset } from "../base/brand.ts";
+import type { Clock } from "../base/clock.ts";
+import type { CommitLog } from "../log/commitLog.ts";
+import { RUN_CLASS, RUN_FIRST, RUN_STRIDE, RUN_TIME, type Segment } from "../log/segment.ts";
+import { frameBytes } from "../packet/frame.ts";
+import { InflightState } from "../session/inflight.ts";
+import { Reader, ReaderState } from "../session/reader.ts";
+import type { GroupMembership, Session } from "../session/session.ts";
+import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
+import { BATCH_PIECES_MAX, Batch, RENDERED_FRAME_MAX } from "./batch.ts";
+import type { Filters } from "./filters.ts";
+import type { Lanes } from "./lanes.ts";
+import { advanceTo } from "./position.ts";
+import type { ReadyQueue } from "./readyQueue.ts";
+import { classQos } from "./runClass.ts";
+import type { SharedStrategy } from "./settings.ts";
+import type { Stats } from "./stats.ts";
+
+/** Deliveries of one group in one turn. */
+const WRITES_PER_TURN = 32;
+
+interface Member {
+  readonly session: Session;
+  options: SubscriptionOptions;
+}
+
+export class ShareGroup implements GroupMembership {
+  readonly number: number;
+  readonly key: string;
+  readonly reader = new Reader(null);
+  readonly subscription: Subscription;
+  readonly members: Member[] = [];
+  next = 0;
+  /** Messages that came back from a member, oldest first. */
+  returned: Offset[] = [];
+
+  constructor(number: number, key: string, filter: Subscription["filter"], options: SubscriptionOptions) {
+    this.number = number;
+    this.key = key;
+    this.subscription = new Subscription(this.reader, filter, key, options);
+    this.reader.subscriptions = [this.subscription];
+    this.reader.plain = false;
+    this.reader.state = ReaderState.CaughtUp;
+  }
+}
+
+export class ShareGroups {
+  private readonly byKey = new Map<string, ShareGroup>();
+  private readonly byReader = new Map<Reader, ShareGroup>();
+  private readonly byNumber = new Map<number, ShareGroup>();
+  private nextNumber = 1;
+  private readonly batch = new Batch();
+  private readonly log: CommitLog;
+  private readonly filters: Filters;
+  private readonly ready: ReadyQueue;
+  private readonly lanes: Lanes;
+  private readonly stats: Stats;
+  private readonly clock: Clock;
+  private readonly strategy: SharedStrategy;
+  private random: number;
+
+  constructor(
+    log: CommitLog,
+    filters: Filters,
+    ready: ReadyQueue,
+    lanes: Lanes,
+    stats: Stats,
+    clock: Clock,
+    strategy: SharedStrategy,
+    seed: number,
+  ) {
+    this.log = log;
+    this.filters = filters;
+    this.ready = ready;
+    this.lanes = lanes;
+    this.stats = stats;
+    this.clock = clock;
+    this.strategy = strategy;
+    this.random = seed | 1;
+  }
+
+  get count(): number {
+    return this.byKey.size;
+  }
+
+  /** The session joins (or, a member already, changes its options). */
+  join(session: Session, name: string, filter: string, options: SubscriptionOptions): void {
+    const key = `${name}/${filter}`;
+    let group = this.byKey.get(key);
+    if (group === undefined) {
+      const state = this.filters.begin(filter);
+      group = new ShareGroup(this.nextNumber++, key, state.id, options);
+      this.filters.attach(state, group.subscription);
+      this.byKey.set(key, group);
+      this.byReader.set(group.reader, group);
+      this.byNumber.set(group.number, group);
+    }
+    const member = group.members.find((m) => m.session === session);
+    if (member !== undefined) member.options = options;
+    else {
+      group.members.push({ session, options });
+      session.groups.push(group);
+    }
+    this.stir(group);
+  }
+
+  leave(session: Session, name: string, filter: string): void {
+    const group = this.byKey.get(`${name}/${filter}`);
+    if (group !== undefined) this.remove(session, group);
+  }
+
+  /** The session ends. */
+  leaveAll(session: Session): void {
+    for (const membership of [...session.groups]) {
+      const group = this.byReader.get(membership.reader);
+      if (group !== undefined) this.remove(session, group);
+    }
+  }
+
+  private remove(session: Session, group: ShareGroup): void {
+    const index = group.members.findIndex((member) => member.session === session);
+    if (index < 0) return;
+    group.members.splice(index, 1);
+    session.groups = session.groups.filter((other) => other !== group);
+    if (group.members.length > 0) {
+      this.stir(group);
+      return;
+    }
+    this.byKey.delete(group.key);
+    this.byReader.delete(group.reader);
+    this.byNumber.delete(group.number);
+    group.returned = [];
+    group.reader.state = ReaderState.Offline;
+    group.subscription.segment = null;
+    group.reader.pending.length = 0;
+    this.filters.detach(group.subscription);
+  }
+
+  /** The session's connection is gone: its unacknowledged QoS 1 messages go back to their groups. */
+  handBack(session: Session): void {
+    if (session.groups.length === 0) return;
+    for (const { identifier, offset, state, origin } of session.inflight.ordered()) {
+      const group = this.byNumber.get(origin);
+      if (group === undefined || state !== InflightState.Qos1) continue;
+      session.inflight.settle(identifier);
+      group.returned.push(offset);
+      group.returned.sort((a, b) => a - b);
+      this.stir(group);
+    }
+  }
+
+  /** The session may take more: its socket drained, its window opened, it came back. */
+  roomIn(session: Session): void {
+    for (const membership of session.groups) {
+      const state = membership.reader.state;
+      if (state === ReaderState.SocketFull || state === ReaderState.WindowFull) this.ready.push(membership.reader);
+    }
+  }
+
+  private stir(group: ShareGroup): void {
+    if (group.returned.length > 0 || group.reader.pending.length > 0) this.ready.push(group.reader);
+  }
+
+  groupOf(reader: Reader): ShareGroup | undefined {
+    return this.byReader.get(reader);
+  }
+
+  /** Writes for a group until it is caught up, no member can take more, or its share of the turn is used. */
+  serve(reader: Reader): number {
+    const group = this.byReader.get(reader);
+    if (group === undefined) {
+      reader.state = ReaderState.Offline;
+      return 0;
+    }
+    const before = this.stats.bytesOut;
+    for (let writes = 0; writes < WRITES_PER_TURN; writes++) {
+      if (group.returned.length === 0 && reader.pending.length === 0) {
+        reader.state = ReaderState.CaughtUp;
+        return this.stats.bytesOut - before;
+      }
+      const eligible = this.eligible(group);
+      if (eligible === 0) {
+        reader.state = ReaderState.SocketFull;
+        return this.stats.bytesOut - before;
+      }
+      const member = this.choose(group);
+      if (group.returned.length > 0) this.writeReturned(group, member);
+      else this.writeShare(group, member, eligible);
+    }
+    this.ready.push(reader);
+    return this.stats.bytesOut - before;
+  }
+
+  private eligible(group: ShareGroup): number {
+    let count = 0;
+    for (const member of group.members) if (canTake(member.session)) count++;
+    return count;
+  }
+
+  /** The member whose turn it is, among those that can take a message; there is one. */
+  private choose(group: ShareGroup): Member {
+    const members = group.members;
+    if (this.strategy === "random") {
+      this.random = (Math.imul(this.random, 1_103_515_245) + 12_345) >>> 0;
+      group.next = (this.random >>> 8) % members.length;
+    }
+    if (group.next >= members.length) group.next = 0;
+    while (!canTake(members[group.next]!.session)) group.next = (group.next + 1) % members.length;
+    const member = members[group.next]!;
+    if (this.strategy !== "sticky") group.next = (group.next + 1) % members.length;
+    return member;
+  }
+
+  /** Hands the member its part of what the group owes: an even share among those that can take some. */
+  private writeShare(group: ShareGroup, member: Member, eligible: number): void {
+    const { subscription, reader } = group;
+    const { session, options } = member;
+    subscription.qos = options.qos;
+    subscription.identifier = options.identifier;
+    subscription.retainAsPublished = options.retainAsPublished;
+    const segment = subscription.segment!;
+    const owed = this.log.postings.count[subscription.filter]! - segment.countBefore[subscription.entry]!;
+    const batch = this.batch;
+    const second = (this.clock.nowMs() / 1000) >>> 0;
+    batch.begin(reader, session, second, this.log.head, false, false);
+    batch.piecesMax = Math.min(BATCH_PIECES_MAX, Math.max(1, Math.ceil(owed / eligible)));
+    this.lanes.renderer.build(batch, reader, session, second, session.window - session.inflight.count);
+    const gone = this.send(group, session);
+    if (gone < batch.pieces) {
+      if (gone > 0) this.moved(group, batch.source[gone - 1]!, batch.sourceByte[gone - 1]!);
+    } else if (batch.endSegment !== null) {
+      this.stats.droppedExpired += batch.droppedExpired;
+      this.stats.droppedTooLarge += batch.droppedTooLarge;
+      this.moved(group, batch.endSegment, batch.endByte);
+    }
+  }
+
+  private moved(group: ShareGroup, segment: Segment, to: number): void {
+    const subscription = group.subscription;
+    advanceTo(this.log.segments, subscription, this.filters.stateOf(subscription), segment, to);
+    group.reader.progressMs = this.clock.nowMs();
+  }
+
+  /** Writes the batch to the member. Returns how many of its pieces have left or are kept to leave. */
+  private send(group: ShareGroup, session: Session): number {
+    const batch = this.batch;
+    const port = session.port!;
+    const pieces = this.lanes.stamp(batch, session, group.number);
+    if (pieces === 0) return 0;
+    const length = batch.at[pieces]!;
+    const wrote = port.write(batch.bytes, 0, length);
+    if (wrote >= 0) this.stats.bytesOut += wrote;
+    if (wrote === length) {
+      this.stats.messagesOut += pieces;
+      if (this.lanes.renderer.large !== null && !this.lanes.writeLargeRest(port)) {
+        session.reader.state = ReaderState.SocketFull;
+      }
+      return pieces;
+    }
+    session.reader.state = ReaderState.SocketFull;
+    return this.lanes.keepCutPieces(batch, session, port, pieces, Math.max(0, wrote));
+  }
+
+  /** Sends one message that came back from another member. */
+  private writeReturned(group: ShareGroup, member: Member): void {
+    const offset = group.returned[0]!;
+    const batch = this.batch;
+    const { session, options } = member;
+    const second = (this.clock.nowMs() / 1000) >>> 0;
+    batch.begin(group.reader, session, second, this.log.head, false, false);
+    if (renderOffset(this.log, this.lanes, batch, session, offset, options, second, 0)) {
+      if (this.send(group, session) === 0) return;
+    }
+    group.returned.shift();
+  }
+}
+
+/** Nothing holds the session back: connected, socket free, room in its window. */
+function canTake(session: Session): boolean {
+  const port = session.port;
+  return (
+    port !== null &&
+    !port.owes &&
+    !session.reader.cut &&
+    session.reader.state !== ReaderState.SocketFull &&
+    session.inflight.count < session.window &&
+    session.redelivered === session.redelivery.length
+  );
+}
+
+/**
+ * Renders the one message at `offset` as `options` want it, with `dup` 8 when it is sent again. False when it is gone
+ * or passed over (counted in the batch).
+ */
+export function renderOffset(
+  log: CommitLog,
+  lanes: Lanes,
+  batch: Batch,
+  session: Session,
+  offset: Offset,
+  options: Pick<SubscriptionOptions, "qos" | "retainAsPublished" | "identifier">,
+  second: number,
+  dup: number,
+): boolean {
+  const segment = log.segmentOf(offset);
+  if (segment === null) return false;
+  const relative = offset - segment.baseOffset;
+  const run = segment.runAtRecord(relative);
+  const runAt = run * RUN_STRIDE;
+  if (run === segment.runCount || segment.runs[runAt + RUN_FIRST]! > relative) return false;
+  let at = segment.runStart(run);
+  for (let record = segment.runs[runAt + RUN_FIRST]!; record < relative; record++) at += frameBytes(segment.bytes, at);
+  const runClass = segment.runs[runAt + RUN_CLASS]!;
+  const { renderer } = lanes;
+  renderer.large = null;
+  renderer.view.qos = Math.min(classQos(runClass), options.qos);
+  renderer.view.retain = options.retainAsPublished;
+  renderer.view.identifierBytes = 0;
+  renderer.view.addIdentifier(options.identifier);
+  const length = frameBytes(segment.bytes, at);
+  const age = second - segment.runs[runAt + RUN_TIME]!;
+  if (length > RENDERED_FRAME_MAX) {
+    return renderer.largeHead(batch, session, segment, at, length, runClass, age, offset, dup);
+  }
+  return renderer.one(batch, session, segment, at, length, runClass, age, offset, dup);
+}

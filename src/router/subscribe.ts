@@ -1,0 +1,142 @@
+// Subscribe: SUBSCRIBE and UNSUBSCRIBE of one session, §3.8..§3.11, one Reason Code for each filter. Whatever the
+// filter, a refusal is a code, never the end of the connection.
+
+import type { Budget } from "../base/budget.ts";
+import { ReasonCode } from "../packet/reasonCode.ts";
+import type { SubscribeEntry } from "../packet/subscribe.ts";
+import { ReaderState } from "../session/reader.ts";
+import type { Session } from "../session/session.ts";
+import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
+import { hasWildcard, parseTopicFilter } from "../topic/topicFilter.ts";
+import { cutFrameEnd } from "./lanes.ts";
+import type { Filters } from "./filters.ts";
+import { earliest, park } from "./position.ts";
+import type { Replays } from "./replay.ts";
+import type { ShareGroups } from "./shareGroup.ts";
+
+/** What the listener lets its clients subscribe to. */
+export interface SubscribeTerms {
+  readonly qosMax: 0 | 1 | 2;
+  readonly wildcardAvailable: boolean;
+  readonly sharedAvailable: boolean;
+  readonly identifiersAvailable: boolean;
+  /** false: only filters that exist from the start. */
+  readonly dynamicFilters: boolean;
+}
+
+/** Budgeted bytes of a subscription beside its text. */
+const SUBSCRIPTION_COST = 256;
+
+export class Subscribe {
+  private readonly filters: Filters;
+  private readonly groups: ShareGroups;
+  private readonly replays: Replays;
+  private readonly budget: Budget;
+
+  constructor(filters: Filters, groups: ShareGroups, replays: Replays, budget: Budget) {
+    this.filters = filters;
+    this.groups = groups;
+    this.replays = replays;
+    this.budget = budget;
+  }
+
+  /** Returns the Reason Code of each entry, in order. [MQTT-3.8.4-5..-8] */
+  subscribe(session: Session, entries: readonly SubscribeEntry[], identifier: number, terms: SubscribeTerms): number[] {
+    const codes = entries.map((entry) => this.one(session, entry, identifier, terms));
+    session.reader.refreshPlain();
+    return codes;
+  }
+
+  private one(session: Session, entry: SubscribeEntry, identifier: number, terms: SubscribeTerms): number {
+    const parsed = parseTopicFilter(entry.filter);
+    if (parsed === null) return ReasonCode.TopicFilterInvalid;
+    if (parsed.group !== null && !terms.sharedAvailable) return ReasonCode.SharedSubscriptionsNotSupported;
+    if (!terms.wildcardAvailable && hasWildcard(parsed.filter)) return ReasonCode.WildcardSubscriptionsNotSupported;
+    if (identifier !== 0 && !terms.identifiersAvailable) return ReasonCode.SubscriptionIdentifiersNotSupported;
+    if (!terms.dynamicFilters && this.filters.tree.idOf(parsed.filter) < 0) return ReasonCode.NotAuthorized;
+    const qos = Math.min(entry.qos, terms.qosMax) as 0 | 1 | 2;
+    const options: SubscriptionOptions = { ...entry, qos, identifier };
+    const known = session.byText.get(entry.filter);
+    if (known === undefined && !session.charge(this.budget, SUBSCRIPTION_COST + 2 * entry.filter.length)) {
+      return ReasonCode.QuotaExceeded;
+    }
+    if (parsed.group !== null) {
+      this.groups.join(session, parsed.group, parsed.filter, options);
+      if (known === undefined) {
+        const state = this.filters.begin(parsed.filter);
+        session.byText.set(entry.filter, new Subscription(session.reader, state.id, entry.filter, options));
+      }
+      return qos;
+    }
+    if (known !== undefined) {
+      // [MQTT-3.8.4-3]: replaced without a gap: the position stays.
+      known.qos = qos;
+      known.noLocal = options.noLocal;
+      known.retainAsPublished = options.retainAsPublished;
+      known.identifier = identifier;
+    } else {
+      const state = this.filters.begin(parsed.filter);
+      const subscription = new Subscription(session.reader, state.id, entry.filter, options);
+      session.byText.set(entry.filter, subscription);
+      session.reader.subscriptions.push(subscription);
+      this.filters.attach(state, subscription);
+    }
+    const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && known === undefined);
+    if (wantsRetained) this.replays.begin(session, parsed.filter, options); // [MQTT-3.3.1-9, -10, -11]
+    return qos;
+  }
+
+  /** Returns the Reason Code of each filter, in order. [MQTT-3.10.4-1..-6] */
+  unsubscribe(session: Session, texts: readonly string[]): number[] {
+    const codes = texts.map((text) => {
+      const subscription = session.byText.get(text);
+      if (subscription === undefined) {
+        return parseTopicFilter(text) === null ? ReasonCode.TopicFilterInvalid : ReasonCode.NoSubscriptionExisted;
+      }
+      this.remove(session, subscription);
+      return ReasonCode.Success;
+    });
+    session.reader.refreshPlain();
+    return codes;
+  }
+
+  /** Ends one subscription: nothing more is added for it; what is in flight goes on. */
+  remove(session: Session, subscription: Subscription): void {
+    const { text } = subscription;
+    session.byText.delete(text);
+    session.refund(this.budget, SUBSCRIPTION_COST + 2 * text.length);
+    const parsed = parseTopicFilter(text);
+    if (parsed !== null && parsed.group !== null) {
+      this.groups.leave(session, parsed.group, parsed.filter);
+      const state = this.filters.states[subscription.filter];
+      if (state) this.filters.endIfUnused(state);
+      return;
+    }
+    this.keepCutFrame(session);
+    park(subscription, this.filters.stateOf(subscription));
+    session.reader.subscriptions = session.reader.subscriptions.filter((other) => other !== subscription);
+    this.filters.detach(subscription);
+  }
+
+  /** A frame that the raw lane has begun must end, whatever becomes of its subscription. */
+  private keepCutFrame(session: Session): void {
+    const { reader, port } = session;
+    if (!reader.cut) return;
+    const first = earliest(reader);
+    reader.cut = false;
+    if (first === null || port === null) return;
+    const segment = first.segment!;
+    const end = cutFrameEnd(segment, first.from);
+    if (end > first.from) port.keepRest(segment.bytes, first.from, end - first.from);
+    for (const subscription of reader.pending) {
+      if (subscription.segment === segment && subscription.from < end) subscription.from = end;
+    }
+    this.settlePositions(session);
+    reader.state = ReaderState.SocketFull;
+  }
+
+  /** Positions that were moved to the end of their entry go on to the next one. */
+  private settlePositions(session: Session): void {
+    for (const subscription of [...session.reader.pending]) this.filters.settle(subscription);
+  }
+}

@@ -1,0 +1,51 @@
+// Reader: a cursor over the commit log for a set of subscriptions; a session has one, a share group has one.
+// A slow reader costs its cursor.
+//
+//   CaughtUp ──append──▶ Ready ──turn──▶ CaughtUp | SocketFull | WindowFull
+//   SocketFull ──writable──▶ Ready      WindowFull ──acknowledgement──▶ Ready
+//   any ──connection ends──▶ Offline ──resume──▶ Ready
+
+import type { Pinned, Segment } from "../log/segment.ts";
+import type { Session } from "./session.ts";
+import type { Subscription } from "./subscription.ts";
+
+export const ReaderState = {
+  CaughtUp: 0,
+  Ready: 1,
+  SocketFull: 2,
+  WindowFull: 3,
+  Offline: 4,
+} as const;
+export type ReaderState = (typeof ReaderState)[keyof typeof ReaderState];
+
+export class Reader implements Pinned {
+  /** Whose reader it is; null for a share group. */
+  readonly session: Session | null;
+  state: ReaderState = ReaderState.Offline;
+  subscriptions: Subscription[] = [];
+  /** Those of the subscriptions that owe something: they have a position. */
+  readonly pending: Subscription[] = [];
+  /** Granted QoS 0 everywhere, without options that change a frame: runs go out as they lie. */
+  plain = true;
+  /** It stands in the ready queue. */
+  queued = false;
+  /** The last raw write may have ended within a frame. */
+  cut = false;
+  /** When it last made progress, ms. */
+  progressMs = 0;
+
+  pinnedIn: Segment | null = null;
+  pinnedPrevious: Pinned | null = null;
+  pinnedNext: Pinned | null = null;
+
+  constructor(session: Session | null) {
+    this.session = session;
+  }
+
+  /** Call after every change of subscriptions. */
+  refreshPlain(): void {
+    this.plain = this.subscriptions.every(
+      (s) => s.qos === 0 && !s.noLocal && !s.retainAsPublished && s.identifier === 0,
+    );
+  }
+}

@@ -1,0 +1,113 @@
+// Session: what the broker keeps for one Client Identifier, §4.1: its reader over the log, what is in flight both
+// ways, its will. It outlives Network Connections; `port` is the present one.
+
+import type { Budget } from "../base/budget.ts";
+import type { ProtocolLevel } from "../packet/protocol.ts";
+import { Inflight, type InflightMessage, type InflightSlab } from "./inflight.ts";
+import type { DeliveryPort } from "./ports.ts";
+import { Reader } from "./reader.ts";
+import type { Subscription } from "./subscription.ts";
+import type { Will } from "../packet/will.ts";
+
+/** What a Network Connection sets for the session it resumes. */
+export interface ConnectionTerms {
+  readonly level: ProtocolLevel;
+  /** QoS 1 and 2 messages in flight to the client: its Receive Maximum or the listener's, whichever is smaller. */
+  readonly window: number;
+  /** The client's Maximum Packet Size. */
+  readonly frameMax: number;
+  /** The client's Topic Alias Maximum as far as the broker uses it. */
+  readonly aliasMax: number;
+  /** Session Expiry Interval, s; 0xFFFFFFFF never. */
+  readonly expiryInterval: number;
+  readonly queueMessagesMax: number;
+  readonly queueBytesMax: number;
+}
+
+/** One SUBSCRIBE's claim to retained messages: those stored up to `before` that the filter matches. */
+export interface Replay {
+  readonly matches: (bytes: Uint8Array, at: number, end: number) => boolean;
+  readonly before: number;
+  readonly qos: number;
+  readonly identifier: number;
+  readonly noLocal: boolean;
+  /** Next slot to look at, and the first one not to. */
+  slot: number;
+  readonly end: number;
+}
+
+/** What a session knows of a share group: enough to leave it and to tell it that there is room. */
+export interface GroupMembership {
+  readonly reader: Reader;
+}
+
+export const EXPIRY_NEVER = 0xffff_ffff;
+
+export class Session {
+  readonly number: number;
+  readonly clientIdentifier: string;
+  readonly reader: Reader = new Reader(this);
+  readonly inflight: Inflight;
+  readonly byText = new Map<string, Subscription>();
+  port: DeliveryPort | null = null;
+  level: ProtocolLevel = 4;
+  window = 1;
+  frameMax = 0;
+  aliasMax = 0;
+  expiryInterval = 0;
+  queueMessagesMax = 0;
+  queueBytesMax = 0;
+  will: Will | null = null;
+  /** Packet Identifiers of QoS 2 messages from the client that wait for PUBREL; null when there are none. */
+  received: Set<number> | null = null;
+  /** Messages in flight that the client must get again, oldest first; `redelivered` of them have left. */
+  redelivery: InflightMessage[] = [];
+  redelivered = 0;
+  /** Carries retained messages for new subscriptions; made when first needed. */
+  inbox: Subscription | null = null;
+  /** Retained messages still to be put into the inbox. */
+  replays: Replay[] = [];
+  /** QoS 0 messages below this Offset were published while nobody was connected: they are not delivered. */
+  qos0From = 0;
+  /** Budgeted bytes of this session. */
+  cost = 0;
+  /** Share groups that the session is a member of. */
+  groups: GroupMembership[] = [];
+  /** Outgoing Topic Aliases of the present connection, by topic. */
+  aliases: Map<string, number> | null = null;
+  /** When the session ends although nobody is connected, ms; Infinity never. */
+  expiresMs = Number.POSITIVE_INFINITY;
+
+  constructor(number: number, clientIdentifier: string, slab: InflightSlab) {
+    this.number = number;
+    this.clientIdentifier = clientIdentifier;
+    this.inflight = new Inflight(slab);
+  }
+
+  get v5(): boolean {
+    return this.level === 5;
+  }
+
+  applyTerms(terms: ConnectionTerms): void {
+    this.level = terms.level;
+    this.window = terms.window;
+    this.frameMax = terms.frameMax;
+    this.aliasMax = terms.aliasMax;
+    this.expiryInterval = terms.expiryInterval;
+    this.queueMessagesMax = terms.queueMessagesMax;
+    this.queueBytesMax = terms.queueBytesMax;
+    this.aliases = null;
+  }
+
+  /** Budgeted bytes of one more part of the session; false and nothing taken when the budget is used up. */
+  charge(budget: Budget, bytes: number): boolean {
+    if (!budget.take(bytes)) return false;
+    this.cost += bytes;
+    return true;
+  }
+
+  refund(budget: Budget, bytes: number): void {
+    budget.give(bytes);
+    this.cost -= bytes;
+  }
+}
