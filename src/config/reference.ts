@@ -81,9 +81,9 @@ export function referenceHelp(): string {
 
 const SAMPLE_HEAD = `# Millrace's demo configuration: what runs when no other is named.
 #
-# Keys that are commented out show their default and need not be written; in brackets stands what a key accepts.
-# Sizes are bytes: integers, or strings such as "64MiB". A wrong or unknown key stops the start, and the message
-# names its line.
+# Keys that are commented out show their default and need not be written; brackets hold what a key accepts.
+# Sizes are bytes: integers, or strings such as "64MiB". A wrong or unknown key stops the start, and the
+# message names its line.
 
 id = 0
 
@@ -96,8 +96,8 @@ const SEGMENT_NOTE = `
 # max_segment_size = "100KiB"
 # max_segment_count = 2
 
-# Listeners: any number of sections [v4.1], [v4.2], [v5.1] … Whichever name it has, a listener speaks MQTT 3.1,
-# 3.1.1 and 5, unless \`versions\` narrows it.
+# Listeners: any number of sections [v4.1], [v4.2], [v5.1] … Whichever name it has, a listener speaks
+# MQTT 3.1, 3.1.1 and 5, unless \`versions\` narrows it.
 [v4.1]
 `;
 
