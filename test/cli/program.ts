@@ -14,6 +14,8 @@ export interface Outcome {
 export interface Running {
   /** Resolves once stdout holds `text`; rejects when the program ends before. */
   until(text: string): Promise<void>;
+  /** The port of the first listener that a JSON log tells of. */
+  port(): Promise<number>;
   kill(signal: "SIGINT" | "SIGTERM"): void;
   readonly outcome: Promise<Outcome>;
 }
@@ -53,18 +55,22 @@ export function start(args: readonly string[], options: Options = {}): Running {
     wake();
     return { status, stdout, stderr: await stderr };
   })();
+  const until = async (text: string): Promise<void> => {
+    while (!stdout.includes(text)) {
+      if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${stdout}${await stderr}`);
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
   return {
     outcome,
-    kill: (signal) => child.kill(signal),
-    async until(text) {
-      while (!stdout.includes(text)) {
-        if (child.exitCode !== null)
-          throw new Error(`ended with ${child.exitCode}: ${stdout}${await stderr}`);
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
+    until,
+    async port() {
+      await until('"address":"');
+      return Number(/"address":"[^"]*:(\d+)"/.exec(stdout)?.[1]);
     },
+    kill: (signal) => child.kill(signal),
   };
 }
 
