@@ -186,8 +186,8 @@ export class Lanes {
   private moved(reader: Reader, segment: Segment, to: number): void {
     const pending = reader.pending;
     const slots = this.log.segments;
-    if (pending.length === 1) {
-      const only = pending[0]!;
+    const only = pending[0]!;
+    if (pending.length === 1 && only.segment === segment && only.from <= to && to <= segment.entryEnd(only.entry)) {
       if (to < segment.entryEnd(only.entry)) only.from = to;
       else toNextEntry(slots, only, this.filters.stateOf(only));
       return;
