@@ -8,6 +8,8 @@ const versions: readonly Version[] = [3, 4, 5];
 
 const wire = wireSuite();
 const wireSmallWindow = wireSuite({ listener: { inflightMax: 3 } });
+const wireSmallMemory = wireSuite({ router: { memoryBytes: 8 << 20 } });
+const wireCrowded = wireSuite({ router: { connectionsMax: 2 } });
 
 for (const version of versions) {
   const label = versionName[version];
@@ -123,3 +125,139 @@ wire(
     await small.expectSilence();
   },
 );
+
+wire("a retained message too large for a client is dropped for it alone", async ({ client, name }) => {
+  const stem = name("large");
+  const publisher = await client(5);
+  for (const leaf of ["a", "b", "c"]) {
+    await publisher.publish(`${stem}/${leaf}`, leaf.repeat(leaf === "b" ? 500 : 5), { qos: 1, retain: true });
+  }
+  const small = await client(5, { properties: { maximumPacketSize: 100, receiveMaximum: 1 } });
+  await small.subscribe(`${stem}/+`, { qos: 1 });
+  const got = [];
+  for (let index = 0; index < 2; index++) {
+    const packet = await small.receive({ retain: true });
+    got.push(packet.topic);
+    await small.acknowledge(packet);
+  }
+  expect(got.sort()).toEqual([`${stem}/a`, `${stem}/c`]);
+  await small.expectSilence();
+});
+
+wire(
+  "v5 [MQTT-3.14.2-3]: DISCONNECT keeps within the client's Maximum Packet Size, Reason String or not",
+  async ({ client }) => {
+    for (const maximumPacketSize of [20, 40, 200]) {
+      const violator = await client(5, { properties: { maximumPacketSize } });
+      await violator.send(Uint8Array.of(0xf0, 0x00));
+      const { raw } = await violator.expect("disconnect", { reasonCode: 0x82 });
+      expect(raw.length).toBeLessThanOrEqual(maximumPacketSize);
+      await violator.expectClosed();
+    }
+  },
+);
+
+wireSmallMemory(
+  "v5 [MQTT-4.3.3-9]: after a PUBREC of 0x80 or more the identifier means a new message",
+  async ({ client, name }) => {
+    const stem = name("budget");
+    const publisher = await client(5);
+    const subscriber = await client(5);
+    await subscriber.subscribe(`${stem}/#`);
+    const send = async (topic: string, payload: string): Promise<number> => {
+      await publisher.send(publisher.publishPacket(topic, payload, { qos: 2, messageId: 9, retain: true }));
+      const { reasonCode = 0 } = await publisher.expect("pubrec", { messageId: 9 });
+      if (reasonCode < 0x80) {
+        await publisher.send({ cmd: "pubrel", messageId: 9 });
+        await publisher.expect("pubcomp", { messageId: 9 });
+      }
+      return reasonCode;
+    };
+    let code = 0;
+    let stored = 0;
+    while (code < 0x80 && stored < 200) {
+      code = await send(`${stem}/${stored}`, "x".repeat(100_000));
+      stored += 1;
+    }
+    expect(code).toBe(0x97);
+    expect(await send(`${stem}/new`, "new")).toBe(0);
+    let packet = await subscriber.receive();
+    while (packet.topic !== `${stem}/new`) packet = await subscriber.receive();
+    await subscriber.expectSilence();
+  },
+);
+
+wireCrowded("a connection too many is refused with its code", async ({ open, client }) => {
+  await client(4);
+  await client(5);
+  const refusals: readonly (readonly [Version, readonly number[]])[] = [
+    [3, [0x03]],
+    [4, [0x03]],
+    [5, [0x89, 0x97]],
+  ];
+  for (const [version, codes] of refusals) {
+    const extra = await open(version);
+    await extra.send(extra.connectPacket({ clientId: "extra" }));
+    const connack = await extra.expect("connack", { sessionPresent: false });
+    expect(codes).toContain(connack.reasonCode ?? connack.returnCode ?? 0);
+    await extra.expectClosed();
+  }
+});
+
+wire(
+  "a client that does not read slows nobody and gets whole packets in order when it reads again",
+  async ({ client, name }) => {
+    const topic = name("slow");
+    const slow = await client(4);
+    const healthy = await client(4);
+    for (const subscriber of [slow, healthy]) await subscriber.subscribe(topic);
+    slow.pause();
+    const publisher = await client(4);
+    const total = 600;
+    for (let index = 0; index < total; index++) {
+      await publisher.send(publisher.publishPacket(topic, `${index} `.padEnd(100_000, "x")));
+      await healthy.receive({ topic }, 10_000);
+    }
+    await publisher.expectSilence();
+    slow.resume();
+    await publisher.publish(topic, `${total}`);
+    let last = -1;
+    while (last < total) {
+      const packet = await slow.receive({ topic }, 10_000);
+      const number = Number.parseInt(packet.payload.toString(), 10);
+      expect(number).toBeGreaterThan(last);
+      last = number;
+    }
+  },
+);
+
+wire("two clients that publish to each other at QoS 1 do not lock", async ({ client, name }) => {
+  const [left, right] = [await client(4), await client(5)];
+  const [toLeft, toRight] = [name("left"), name("right")];
+  await left.subscribe(toLeft, { qos: 1 });
+  await right.subscribe(toRight, { qos: 1 });
+  const total = 400;
+  const payload = "p".repeat(20_000);
+  const run = async (own: typeof left, target: string): Promise<void> => {
+    let sent = 0;
+    let acknowledged = 0;
+    let received = 0;
+    const more = async (): Promise<void> => {
+      while (sent < total && sent - acknowledged < 50) {
+        sent += 1;
+        await own.send(own.publishPacket(target, payload, { qos: 1, messageId: sent }));
+      }
+    };
+    await more();
+    while (acknowledged < total || received < total) {
+      const packet = await own.next(10_000);
+      if (packet.cmd === "puback") acknowledged += 1;
+      if (packet.cmd === "publish") {
+        received += 1;
+        await own.acknowledge(packet);
+      }
+      await more();
+    }
+  };
+  await Promise.all([run(left, toRight), run(right, toLeft)]);
+});

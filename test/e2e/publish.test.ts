@@ -1,7 +1,7 @@
 // PUBLISH and its handshakes, §3.3 to §3.7 and §4.3: every QoS both ways, identifiers, order, windows and sizes.
 
 import { expect } from "bun:test";
-import { bytes, frame, hex, properties, rawPublish, u16, utf8 } from "../support/bytes.ts";
+import { bytes, frame, hex, Property, properties, rawPublish, u16, utf8 } from "../support/bytes.ts";
 import { versionName, wireSuite } from "../support/suite.ts";
 import { minQos, type Received, type Version } from "../support/wireClient.ts";
 
@@ -407,5 +407,34 @@ wire("v3.1.1 [MQTT-3.12.4-1] v5 [MQTT-3.12.4-1]: PINGREQ gets PINGRESP", async (
       const { raw } = await pinger.expect("pingresp");
       expect(Buffer.from(raw).toString("hex")).toBe("d000");
     }
+  }
+});
+
+wire("v5: acknowledgements and DISCONNECT in their short and long forms", async ({ client, name }) => {
+  const topic = name("forms");
+  const subscriber = await client(5);
+  await subscriber.subscribe(topic, { qos: 1 });
+  const publisher = await client(5);
+  const reason = properties(
+    Property.reasonString,
+    utf8("because"),
+    Property.userProperty,
+    utf8("k"),
+    utf8("v"),
+  );
+  for (const rest of [bytes(), bytes(0x00), bytes(0x00, 0x00), bytes(0x10, reason), bytes(0x80, reason)]) {
+    await publisher.publish(topic, "x", { qos: 1 });
+    const { messageId = 0 } = await subscriber.receive({ payload: "x", dup: false });
+    await subscriber.send(frame(0x40, u16(messageId), rest));
+  }
+  await subscriber.expectSilence();
+  for (const rest of [bytes(), bytes(0x00), bytes(0x00, 0x00), bytes(0x00, reason)]) {
+    const watcher = await client(5);
+    const will = name("will");
+    await watcher.subscribe(will);
+    const leaving = await client(5, { will: { topic: will, payload: "never" } });
+    await leaving.send(frame(0xe0, rest));
+    await leaving.expectClosed();
+    await watcher.expectSilence();
   }
 });

@@ -425,3 +425,43 @@ wireShortSessions(
     expect(connack.properties?.sessionExpiryInterval).toBe(1);
   },
 );
+
+wire(
+  "v5 [MQTT-3.1.2-5]: a resumed Session keeps its subscription options and identifiers",
+  async (context) => {
+    const { client, name } = context;
+    const stem = name("options");
+    const clientId = name("optioned");
+    const publisher = await client(5);
+    await publisher.publish(`${stem}/rap`, "kept", { retain: true });
+    const before = await resume(context, 5, clientId, false);
+    await before.subscribe(`${stem}/rap`, { rap: true, qos: 1, rh: 2, identifier: 11 });
+    await before.subscribe(`${stem}/nl`, { nl: true, qos: 1 });
+    await away(before, true);
+    await publisher.publish(`${stem}/rap`, "offline", { qos: 1, retain: true });
+    const back = await resume(context, 5, clientId);
+    const offline = await back.receive({ payload: "offline", retain: true });
+    expect(offline.properties?.subscriptionIdentifier).toBe(11);
+    await back.publish(`${stem}/nl`, "own", { qos: 1 });
+    await publisher.publish(`${stem}/rap`, "live", { qos: 1, retain: true });
+    const live = await back.receive({ payload: "live", retain: true });
+    expect(live.properties?.subscriptionIdentifier).toBe(11);
+    await back.subscribe(`${stem}/rap`, { rh: 1, qos: 1 });
+    await back.expectSilence();
+  },
+);
+
+wire("v5: a queued message keeps its properties", async (context) => {
+  const { client, name } = context;
+  const topic = name("propertied");
+  const clientId = name("sleeper");
+  const before = await resume(context, 5, clientId, false);
+  await before.subscribe(topic, { qos: 2 });
+  await away(before, false);
+  const publisher = await client(5);
+  const properties = { contentType: "a/b", responseTopic: "r", userProperties: { k: "v" } };
+  await publisher.publish(topic, "x", { qos: 2, properties });
+  const back = await resume(context, 5, clientId);
+  const packet = await back.receive({ payload: "x", qos: 2 });
+  expect(packet.properties).toMatchObject(properties);
+});

@@ -23,7 +23,8 @@ export const PENDING = "pending";
 export const CLIENT_ONLY = "binds clients; a server cannot observe or need not police it";
 export const WEBSOCKET = "the WebSocket listener is not part of this release";
 export const NO_EXTENDED_AUTH = "no Authentication Method is offered yet, so no AUTH exchange starts";
-export const NO_REASON_TEXT = "the broker sends neither Reason String nor User Property in this packet";
+export const NO_REASON_TEXT = "the broker sends no Reason String in this packet";
+export const NO_USER_PROPERTY = "the broker sends no User Property of its own";
 
 export function statements(rows: readonly Row[]): readonly Statement[] {
   return rows.map(([number, binds, gist, reason]) => {
