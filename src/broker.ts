@@ -27,7 +27,13 @@ export interface Broker {
 
 /** How often a paused publisher is let deliver one chunk, so that its acknowledgements and PINGREQ flow. */
 const TRICKLE_MS = 50;
+/** Connections that trickle whatever the log's room. */
+const TRICKLE_MIN = 2;
+/** The largest chunk that Bun hands to `data`. */
+const CHUNK_BYTES_MAX = 512 * 1024;
 const TICK_MS = 1000;
+/** How soon a reader that does not move is left behind. */
+const PACING_MS = 10;
 /** How long stop() waits for clients to take their last bytes. */
 const STOP_MS = 500;
 
@@ -103,8 +109,15 @@ class BrokerHost implements ListenerHost {
     this.router.tick();
   }
 
+  /** Lets as many paused connections deliver one chunk as the log has room for, each in its turn. */
   trickle(): void {
-    for (const connection of [...this.paused]) connection.trickle();
+    let count = Math.max(TRICKLE_MIN, Math.floor(this.router.log.freeBytes / CHUNK_BYTES_MAX / 2));
+    for (const connection of [...this.paused]) {
+      if (count-- === 0) return;
+      this.paused.delete(connection);
+      this.paused.add(connection);
+      connection.trickle();
+    }
   }
 }
 
@@ -124,6 +137,7 @@ export async function startBroker(settings: BrokerSettings, logger: Logger): Pro
   }
   const ticking = setInterval(() => host.tick(), TICK_MS);
   const trickling = setInterval(() => host.trickle(), TRICKLE_MS);
+  const pacing = setInterval(() => host.router.relax(), PACING_MS);
   let stopped: Promise<void> | null = null;
   return {
     listeners: listeners.map(({ settings: { section, name, host: address }, port }) => ({
@@ -134,7 +148,7 @@ export async function startBroker(settings: BrokerSettings, logger: Logger): Pro
     })),
     router: host.router,
     stop() {
-      stopped ??= stop(host, listeners, [ticking, trickling]);
+      stopped ??= stop(host, listeners, [ticking, trickling, pacing]);
       return stopped;
     },
   };

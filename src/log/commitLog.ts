@@ -30,8 +30,10 @@ import {
 export interface LogOwner {
   /** The oldest segment that this reader still needs, null if none. */
   floorOf(reader: Pinned): Segment | null;
+  /** Little of the budget is free: whoever can should stop writing. */
+  nearlyFull(): void;
   /** No segment is free: let readers go or clean. True when it is worth trying again. */
-  makeRoom(cost: number): boolean;
+  makeRoom(): boolean;
 }
 
 export interface LogShape {
@@ -42,6 +44,8 @@ export interface LogShape {
 
 /** Recycled segments that are kept for reuse; more are given back to the allocator. */
 const POOLED_MAX = 4;
+/** Share of the budget that is free below which writers should stop. */
+const NEARLY_FULL = 0.5;
 /** Seconds fit a run's 32-bit field for 136 years. */
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -96,7 +100,7 @@ export class CommitLog {
     const entries = Math.max(filters, this.shape.segmentEntries);
     let next = this.obtain(wanted, entries);
     while (next === null) {
-      if (!this.owner.makeRoom(segmentCost(wanted, this.shape.segmentRuns, entries))) return false;
+      if (!this.owner.makeRoom()) return false;
       next = this.obtain(wanted, entries);
     }
     this.begin(next);
@@ -105,6 +109,7 @@ export class CommitLog {
     last.newer = next;
     this.active = next;
     this.release();
+    if (this.freeBytes < this.budget.bytesMax * NEARLY_FULL) this.owner.nearlyFull();
     return true;
   }
 
@@ -186,6 +191,25 @@ export class CommitLog {
     }
   }
 
+  /** The cleaner has rewritten neighbouring `segments` into `target`, which takes their place and their age. */
+  replace(segments: readonly Segment[], target: Segment): void {
+    const first = segments[0]!;
+    const last = segments[segments.length - 1]!;
+    const { older } = first;
+    const newer = last.newer;
+    assert(newer !== null, "the active segment is not rewritten");
+    target.sequence = last.sequence;
+    target.older = older;
+    target.newer = newer;
+    newer.older = target;
+    if (older === null) this.oldest = target;
+    else older.newer = target;
+    for (const segment of segments) {
+      assert(segment.pinned === null, "readers have moved to the rewritten segment");
+      this.recycle(segment);
+    }
+  }
+
   /** Takes the oldest segment, which nobody pins, out of the order. */
   dropOldest(): void {
     const segment = this.oldest;
@@ -257,6 +281,12 @@ export class CommitLog {
       }
     }
     return null;
+  }
+
+  /** Budget that live segments leave. */
+  get freeBytes(): number {
+    const pooled = this.pool.reduce((sum, segment) => sum + segment.cost, 0);
+    return this.budget.bytesMax - this.budget.used + pooled;
   }
 
   /** Segments in use, for metrics and tests. */

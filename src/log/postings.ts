@@ -107,10 +107,17 @@ export class Postings {
   }
 
   /** The cleaner moved the tail of `filter`. */
-  moveTail(filter: FilterId, from: Segment, fromEntry: number, to: Segment, toEntry: number): void {
+  moveTail(
+    filter: FilterId,
+    from: Segment,
+    fromEntry: number,
+    to: Segment,
+    toEntry: number,
+    toSequence: number,
+  ): void {
     if (this.tailSequence[filter] !== from.sequence || this.tail[filter] !== link(from.slot, fromEntry)) return;
     this.tail[filter] = link(to.slot, toEntry);
-    this.tailSequence[filter] = to.sequence;
+    this.tailSequence[filter] = toSequence;
   }
 }
 

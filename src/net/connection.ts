@@ -382,7 +382,8 @@ export class Connection implements DeliveryPort {
 
   pace(paced: boolean): void {
     this.isPaced = paced;
-    if (!paced && !this.mustPause()) this.resumeSocket();
+    if (paced) this.pauseSocket();
+    else if (!this.mustPause()) this.resumeSocket();
   }
 
   private mustPause(): boolean {
@@ -390,6 +391,7 @@ export class Connection implements DeliveryPort {
   }
 
   private pauseSocket(): void {
+    if (this.state >= ConnectionState.Closing) return;
     this.socket.pause();
     this.host.paused.add(this);
   }

@@ -77,13 +77,8 @@ export class Batch {
     this.droppedExpired = 0;
     this.droppedOffline = 0;
     this.head = head;
+    this.beginWalk(reader);
     const pending = reader.pending;
-    for (let i = 0; i < pending.length; i++) {
-      const subscription = pending[i]!;
-      this.segment[i] = subscription.segment;
-      this.entry[i] = subscription.entry;
-      this.from[i] = subscription.from;
-    }
     this.shareable = shareable && pending.length <= SHARED_FILTERS_MAX;
     if (!this.shareable) return;
     this.v5 = session.v5;
@@ -96,6 +91,17 @@ export class Batch {
       this.options[i] = optionsOf(subscription);
       this.startSequence[i] = subscription.segment!.sequence;
       this.startByte[i] = subscription.from;
+    }
+  }
+
+  /** Sets the positions to those of the reader. */
+  beginWalk(reader: Reader): void {
+    const pending = reader.pending;
+    for (let i = 0; i < pending.length; i++) {
+      const subscription = pending[i]!;
+      this.segment[i] = subscription.segment;
+      this.entry[i] = subscription.entry;
+      this.from[i] = subscription.from;
     }
   }
 

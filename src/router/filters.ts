@@ -13,7 +13,7 @@ import { CACHE_MISS, MatchCache } from "../topic/matchCache.ts";
 import { topicNameHasWildcard } from "../topic/topicName.ts";
 import { TopicTree } from "../topic/topicTree.ts";
 import type { PacedPort } from "./pacing.ts";
-import { place, type SegmentSlots, toNextEntry } from "./position.ts";
+import { place } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
 
 export class FilterState {
@@ -48,7 +48,6 @@ export class Filters {
   readonly tree: TopicTree;
   readonly states: (FilterState | null)[] = [];
   private readonly postings: Postings;
-  private readonly slots: SegmentSlots;
   private readonly ready: ReadyQueue;
   private readonly cache: MatchCache;
   private routes: Route[] = [];
@@ -60,7 +59,6 @@ export class Filters {
 
   constructor(log: CommitLog, ready: ReadyQueue, seed: number) {
     this.postings = log.postings;
-    this.slots = log.segments;
     this.ready = ready;
     this.tree = new TopicTree(seed);
     this.cache = new MatchCache({ entries: CACHE_ENTRIES, keyBytesMax: CACHE_KEY_BYTES }, seed);
@@ -151,13 +149,6 @@ export class Filters {
     }
     subscription.index = -1;
     this.endIfUnused(state);
-  }
-
-  /** A position at the end of its entry goes on to the next one, if there is one. */
-  settle(subscription: Subscription): void {
-    const segment = subscription.segment;
-    if (segment === null || subscription.from < segment.entryEnd(subscription.entry)) return;
-    toNextEntry(this.slots, subscription, this.stateOf(subscription));
   }
 
   /** Ends a filter that nobody subscribes to. */

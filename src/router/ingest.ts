@@ -11,6 +11,7 @@ import { newPublishSpans, scanPublishProperties } from "../packet/publishPropert
 import type { Filters, Route } from "./filters.ts";
 import type { Pacing } from "./pacing.ts";
 import type { Publisher } from "./publisher.ts";
+import type { ReadyQueue } from "./readyQueue.ts";
 import type { Retained } from "./retained.ts";
 import { CLASS_EXPIRY, CLASS_QOS_SHIFT, CLASS_RETAIN, CLASS_V5 } from "./runClass.ts";
 import type { Stats } from "./stats.ts";
@@ -37,6 +38,7 @@ export class Ingest {
   private readonly filters: Filters;
   private readonly pacing: Pacing;
   private readonly retained: Retained;
+  private readonly ready: ReadyQueue;
   private readonly stats: Stats;
   private readonly clock: Clock;
   private readonly spans = newPublishSpans();
@@ -51,9 +53,21 @@ export class Ingest {
   /** Bytes of the chunk that belong behind the staged ones and are still to be copied. */
   private copyFrom = 0;
   private copyTo = 0;
+  /** The last frame was staged as it lies; so many bytes at its front make a neighbour the same. 0: it was not. */
+  private repeatable = 0;
+  private repeatMatched = false;
   private readonly noRoute: Route;
 
-  constructor(log: CommitLog, filters: Filters, pacing: Pacing, retained: Retained, stats: Stats, clock: Clock) {
+  constructor(
+    log: CommitLog,
+    filters: Filters,
+    pacing: Pacing,
+    retained: Retained,
+    ready: ReadyQueue,
+    stats: Stats,
+    clock: Clock,
+  ) {
+    this.ready = ready;
     this.log = log;
     this.filters = filters;
     this.pacing = pacing;
@@ -94,14 +108,37 @@ export class Ingest {
         break;
       }
       if (frameEnd > end) break;
+      this.repeatable = 0;
       const status = this.frame(publisher, chunk, view, first, position, body, frameEnd, out);
       if (status !== 0) {
         this.status = status;
         break;
       }
-      position = frameEnd;
+      position = this.repeatable === 0 ? frameEnd : this.repeats(view, position, frameEnd, end);
     }
     this.commit(publisher, chunk);
+    return position;
+  }
+
+  /**
+   * The frame at[..frameEnd) was staged as it lies: takes the frames behind it that begin with the same bytes up to
+   * the payload, and so have its length, topic and flags. Returns the position behind them.
+   */
+  private repeats(view: DataView, at: number, frameEnd: number, end: number): number {
+    const bytes = frameEnd - at;
+    const prefix = this.repeatable;
+    const active = this.log.active;
+    const room = active.bytes.length - active.used - this.staged - (this.copyTo - this.copyFrom);
+    const last = Math.min(end, this.repeatMatched ? frameEnd + room : end) - bytes;
+    let position = frameEnd;
+    while (position <= last && samePrefix(view, at, position, prefix)) position += bytes;
+    const count = (position - frameEnd) / bytes;
+    this.stats.publishesIn += count;
+    if (!this.repeatMatched) this.stats.unmatched += count;
+    else {
+      this.count += count;
+      this.copyTo += position - frameEnd;
+    }
     return position;
   }
 
@@ -127,7 +164,12 @@ export class Ingest {
       // The most frequent frame: QoS 0, the topic of the last one, nothing that the canonical form would change.
       if (publisher.v5 && topicEnd >= end) return errors.truncated.code;
       if (end - topicEnd > publisher.payloadBytesMax) return errors.packetTooLarge.code;
-      return this.stageAsIs(publisher, chunk, route, publisher.v5 ? CLASS_V5 : 0, at, end);
+      const status = this.stageAsIs(publisher, chunk, route, publisher.v5 ? CLASS_V5 : 0, at, end);
+      if (status === 0) {
+        this.repeatable = topicEnd - at + (publisher.v5 ? 1 : 0);
+        this.repeatMatched = route.filters.length > 0;
+      }
+      return status;
     }
     return this.frameWithCare(publisher, chunk, view, first, at, body, topicEnd, end, out);
   }
@@ -372,7 +414,15 @@ export class Ingest {
       this.pacing.appended(filter, publisher);
     }
     this.stats.publishBytesIn += bytes;
+    this.ready.appended(bytes);
   }
+}
+
+/** The `length` bytes, at least 4, at `a` and at `b` are the same. */
+function samePrefix(view: DataView, a: number, b: number, length: number): boolean {
+  const last = length - 4;
+  for (let i = 0; i < last; i += 4) if (view.getInt32(a + i) !== view.getInt32(b + i)) return false;
+  return view.getInt32(a + last) === view.getInt32(b + last);
 }
 
 function acknowledge(out: ByteWriter, type: number, identifier: number): void {

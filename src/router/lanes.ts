@@ -100,6 +100,22 @@ export class Lanes {
     return true;
   }
 
+  /**
+   * Takes the reader to the end of a frame that the raw lane cut: the port keeps the frame's rest; without a port it
+   * counts as sent.
+   */
+  endCut(reader: Reader): void {
+    if (!reader.cut) return;
+    reader.cut = false;
+    const first = earliest(reader);
+    if (first === null) return;
+    const segment = first.segment!;
+    const end = cutFrameEnd(segment, first.from);
+    if (end === first.from) return;
+    reader.session?.port?.keepRest(segment.bytes, first.from, end - first.from);
+    this.moved(reader, segment, end);
+  }
+
   /** Writes for a session's reader until it waits for something or its share of the turn is used. Returns bytes. */
   serve(reader: Reader): number {
     const session = reader.session!;
@@ -204,6 +220,11 @@ export class Lanes {
       if (batch.serves(reader, session, second, raw)) return batch;
     }
     return null;
+  }
+
+  /** Positions have moved: no batch may be shared any more. */
+  forgetBatches(): void {
+    for (const batch of this.batches) batch.invalidate();
   }
 
   private freshBatch(): Batch {

@@ -2,7 +2,8 @@
 // that filter's bytes, so that the live set stays in cache and nothing is dropped that waiting could save.
 //
 // Healthy is a connected reader that the socket holds back and that made progress within `stallMs`. A reader that
-// waits for acknowledgements or does not move holds nobody: it lags. Debts are per filter, so a flood on one filter
+// waits for acknowledgements or does not move holds nobody: it lags. (A reader that alone is behind counts as not
+// moving much sooner.) Debts are per filter, so a flood on one filter
 // never holds the publishers of another.
 
 import type { Clock } from "../base/clock.ts";
@@ -12,12 +13,21 @@ import { ReaderState } from "../session/reader.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { FilterState } from "./filters.ts";
 
+/** A publisher as pacing sees it. */
 export interface PacedPort {
+  /** The filters that its last message went to; null before its first one. */
+  readonly lastRoute: { readonly filters: readonly FilterState[] } | null;
+  /** Filters that hold it back now. */
+  heldBy: number;
   pace(paced: boolean): void;
 }
 
 /** Paced filters that one turn looks at; the next turn goes on behind them. */
 const CHECKED_PER_TURN = 64;
+/** So long without progress, and a reader that is behind most others of its filter holds nobody. */
+const OUTLIER_STALL_MS = 25;
+/** Publishers of one filter that are let go at one time, so that their chunks together stay near the debt. */
+const LET_GO_MAX = 4;
 
 export class Pacing {
   private readonly postings: Postings;
@@ -27,6 +37,7 @@ export class Pacing {
   /** Filters with publishers that wait. */
   private paced: FilterState[] = [];
   private rotation = 0;
+  private readonly publishers = new Set<PacedPort>();
 
   constructor(postings: Postings, clock: Clock, debtBytes: number, stallMs: number) {
     this.postings = postings;
@@ -40,63 +51,116 @@ export class Pacing {
     if (this.postings.bytes[state.id]! - state.slowestBytes <= this.debtBytes) return;
     state.slowestBytes = this.slowest(state);
     if (publisher === null || this.postings.bytes[state.id]! - state.slowestBytes <= this.debtBytes) return;
+    this.hold(state, publisher);
+  }
+
+  private hold(state: FilterState, publisher: PacedPort): void {
     if (state.paced === null) {
       state.paced = [publisher];
       this.paced.push(state);
     } else if (!state.paced.includes(publisher)) state.paced.push(publisher);
+    else return;
+    publisher.heldBy++;
     publisher.pace(true);
   }
 
-  /** Bytes of the filter that its slowest healthy reader has got. */
-  private slowest(state: FilterState): number {
-    let slowest = this.postings.bytes[state.id]!;
-    const now = this.clock.nowMs();
-    for (const subscription of state.subscriptions) {
-      if (subscription.segment === null) continue;
-      const reader = subscription.reader;
-      if (reader.state !== ReaderState.SocketFull && reader.state !== ReaderState.Ready) continue;
-      if (now - reader.progressMs > this.stallMs) continue;
-      const got = bytesGot(subscription);
-      if (got < slowest) slowest = got;
+  /**
+   * The log is nearly full: publishers whose chunks wait in the same poll are held before they are read, those that
+   * feed a filter that is paced already and those that have published nothing yet.
+   */
+  holdFeeders(): void {
+    const first = this.paced[0];
+    if (first === undefined) return;
+    for (const publisher of this.publishers) {
+      if (publisher.heldBy > 0) continue;
+      if (publisher.lastRoute === null) this.hold(first, publisher);
+      else {
+        const fed = publisher.lastRoute.filters.find((state) => state.paced !== null);
+        if (fed !== undefined) this.hold(fed, publisher);
+      }
     }
-    return slowest;
   }
 
-  /** Lets publishers go whose filters' readers have caught up with half the debt. */
-  check(): void {
+  /**
+   * Bytes of the filter that its slowest healthy reader has got. Where at most half of the filter's readers are in
+   * debt, those that do not move at all are left behind soon: one slow client must not hurt all.
+   */
+  private slowest(state: FilterState): number {
+    const total = this.postings.bytes[state.id]!;
+    const now = this.clock.nowMs();
+    let patient = total;
+    let brisk = total;
+    let connected = 0;
+    let indebted = 0;
+    for (const subscription of state.subscriptions) {
+      const { reader } = subscription;
+      if (reader.state === ReaderState.Offline) continue;
+      connected++;
+      if (subscription.segment === null) continue;
+      if (reader.state !== ReaderState.SocketFull && reader.state !== ReaderState.Ready) continue;
+      const got = bytesGot(subscription);
+      if (total - got > this.debtBytes / 2) indebted++;
+      const stalled = now - reader.progressMs;
+      if (stalled <= this.stallMs && got < patient) patient = got;
+      if (stalled <= OUTLIER_STALL_MS && got < brisk) brisk = got;
+    }
+    return indebted * 2 <= connected ? brisk : patient;
+  }
+
+  /**
+   * Lets some publishers go whose filters' readers have caught up with half the debt. True when more could go: ask
+   * again when sockets have been read.
+   */
+  check(): boolean {
     const count = Math.min(this.paced.length, CHECKED_PER_TURN);
+    let more = false;
     for (let i = 0; i < count && this.paced.length > 0; i++) {
       this.rotation = (this.rotation + 1) % this.paced.length;
       const state = this.paced[this.rotation]!;
       state.slowestBytes = this.slowest(state);
-      if (this.postings.bytes[state.id]! - state.slowestBytes <= this.debtBytes / 2) this.letGo(state);
+      if (this.postings.bytes[state.id]! - state.slowestBytes > this.debtBytes / 2) continue;
+      this.letGo(state, LET_GO_MAX);
+      if (state.paced !== null) more = true;
     }
+    return more;
   }
 
   get pacedFilters(): number {
     return this.paced.length;
   }
 
-  /** Ends all waiting for a filter: it is caught up, or it ends. */
-  letGo(state: FilterState): void {
+  /** Lets up to `count` of the filter's publishers go, longest waiting first. */
+  private letGo(state: FilterState, count: number): void {
     const waiting = state.paced;
     if (waiting === null) return;
-    state.paced = null;
-    this.paced = this.paced.filter((other) => other !== state);
-    for (const port of waiting) if (!this.holds(port)) port.pace(false);
+    const free = waiting.splice(0, count);
+    if (waiting.length === 0) {
+      state.paced = null;
+      this.paced = this.paced.filter((other) => other !== state);
+    }
+    for (const port of free) if (--port.heldBy === 0) port.pace(false);
   }
 
-  private holds(port: PacedPort): boolean {
-    return this.paced.some((state) => state.paced?.includes(port));
+  /** The filter ends: nobody waits for it. */
+  end(state: FilterState): void {
+    this.letGo(state, Number.POSITIVE_INFINITY);
+  }
+
+  begin(port: PacedPort): void {
+    this.publishers.add(port);
   }
 
   /** The publisher's connection is gone. */
   forget(port: PacedPort): void {
+    this.publishers.delete(port);
+    if (port.heldBy === 0) return;
     for (const state of [...this.paced]) {
-      if (!state.paced?.includes(port)) continue;
-      state.paced = state.paced.filter((other) => other !== port);
-      if (state.paced.length === 0) this.letGo(state);
+      const index = state.paced!.indexOf(port);
+      if (index < 0) continue;
+      state.paced!.splice(index, 1);
+      if (state.paced!.length === 0) this.letGo(state, 0);
     }
+    port.heldBy = 0;
   }
 }
 

@@ -40,6 +40,7 @@ export class Publisher implements PacedPort {
   readonly topicAliasMaximum: number;
   readonly receiveMaximum: number;
 
+  heldBy = 0;
   lastRoute: Route | null = null;
   lastEpoch = -1;
   private lastLength = 0;

@@ -21,6 +21,9 @@ const TURN_READERS_MAX = 2048;
 /** Bytes of one turn. */
 const TURN_BYTES_MAX = 16 * 1024 * 1024;
 
+/** So many bytes appended since the last turn, and the next one does not wait for the rest of the poll. */
+const HURRY_BYTES = 512 * 1024;
+
 const CAPACITY_MIN = 1024;
 
 export class ReadyQueue {
@@ -29,12 +32,15 @@ export class ReadyQueue {
   private count = 0;
   private soonScheduled = false;
   private laterScheduled = false;
+  private hurryScheduled = false;
   private soonTurns = 0;
+  private appendedBytes = 0;
   private readonly scheduler: Scheduler;
   private serve: (reader: Reader) => number = () => 0;
   private afterTurn: () => void = () => {};
   private readonly soonTurn = () => this.turnSoon();
   private readonly laterTurn = () => this.turnLater();
+  private readonly hurryTurn = () => this.turnHurry();
 
   constructor(scheduler: Scheduler) {
     this.scheduler = scheduler;
@@ -83,6 +89,24 @@ export class ReadyQueue {
     this.scheduler.later(this.laterTurn);
   }
 
+  /** The log grew: a large debt is written while its bytes are in cache, and before more are read. */
+  appended(bytes: number): void {
+    this.appendedBytes += bytes;
+    if (this.appendedBytes < HURRY_BYTES || this.hurryScheduled || this.count === 0) return;
+    this.hurryScheduled = true;
+    this.scheduler.soon(this.hurryTurn);
+  }
+
+  /** A turn after the next poll, whether or not a reader is ready. */
+  again(): void {
+    this.scheduleLater();
+  }
+
+  private turnHurry(): void {
+    this.hurryScheduled = false;
+    if (this.count > 0 && this.appendedBytes >= HURRY_BYTES) this.run(TURN_READERS_MAX);
+  }
+
   private turnSoon(): void {
     this.soonScheduled = false;
     if (this.laterScheduled) return;
@@ -102,6 +126,7 @@ export class ReadyQueue {
 
   private run(readersMax: number): void {
     let budget = TURN_BYTES_MAX;
+    this.appendedBytes = 0;
     const readers = Math.min(this.count, readersMax);
     for (let i = 0; i < readers && budget > 0 && this.count > 0; i++) {
       const reader = this.ring[this.head]!;

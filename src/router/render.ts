@@ -79,7 +79,7 @@ export class Renderer {
       if (first < 0) break;
       const segment = batch.segment[first]!;
       const from = batch.from[first]!;
-      const stop = this.stretch(batch, reader, session, segment, from);
+      const stop = this.stretch(batch, reader, session.number, segment, from);
       const done = this.records(batch, session, segment, from, stop, second, messages);
       this.advance(batch, reader.pending.length, segment, done);
       batch.endSegment = segment;
@@ -93,9 +93,9 @@ export class Renderer {
   /**
    * From `from` on, how far the same filters match: within one run, one entry of each. Fills the view with what
    * they say together. Overlaps: highest QoS; RETAIN is kept if any of them asked Retain As Published; No Local
-   * excludes only the filters that carry it.
+   * excludes only the filters that carry it. `session` is the session's number.
    */
-  private stretch(batch: Batch, reader: Reader, session: Session, segment: Segment, from: number): number {
+  stretch(batch: Batch, reader: Reader, session: number, segment: Segment, from: number): number {
     const run = segment.runAtByte(from);
     const runAt = run * RUN_STRIDE;
     let stop = segment.runEnd(run);
@@ -121,7 +121,7 @@ export class Renderer {
         continue;
       }
       const subscription = pending[i]!;
-      if (subscription.noLocal && publisher === session.number) continue; // [MQTT-3.8.3-3]
+      if (subscription.noLocal && publisher === session) continue; // [MQTT-3.8.3-3]
       if (subscription.qos > granted) granted = subscription.qos; // [MQTT-3.3.4-2]
       if (subscription.retainAsPublished) asPublished = true;
       view.addIdentifier(subscription.identifier); // [MQTT-3.3.4-3, -4]

@@ -1,25 +1,250 @@
-// Retention: what gives way when the log's budget is used up.
+// Retention: what gives way when the log's budget is used up, in this order: what nobody owes any more; what sparse
+// old segments hold beside the few messages that somebody owes; QoS 0 messages of readers that lag, beyond the
+// filter's retention first; what offline sessions are owed, beyond their quota first. What is skipped is counted to
+// the message. Then there is no room, and publishers are refused or wait.
 
+import { assert } from "../base/assert.ts";
+import type { Offset } from "../base/brand.ts";
+import { Cleaner, type CleanerOwner, type Position } from "../log/cleaner.ts";
 import type { CommitLog } from "../log/commitLog.ts";
+import type { Pinned, Segment } from "../log/segment.ts";
+import { frameBytes } from "../packet/frame.ts";
+import { InflightState } from "../session/inflight.ts";
+import { type Reader, ReaderState } from "../session/reader.ts";
+import type { Session } from "../session/session.ts";
+import { Batch } from "./batch.ts";
 import type { Filters } from "./filters.ts";
+import type { Lanes } from "./lanes.ts";
+import { earliest as earliestSubscription, park } from "./position.ts";
+import { earliest, recordsBefore } from "./render.ts";
 import type { RouterSettings } from "./settings.ts";
+import type { ShareGroups } from "./shareGroup.ts";
 import type { Stats } from "./stats.ts";
 
-export class Retention {
+/** Messages and bytes that somebody owes. */
+interface Owed {
+  messages: number;
+  bytes: number;
+}
+
+const EVERYTHING = Number.POSITIVE_INFINITY;
+
+export class Retention implements CleanerOwner {
   private readonly log: CommitLog;
   private readonly filters: Filters;
+  private readonly lanes: Lanes;
+  private readonly groups: ShareGroups;
   private readonly settings: RouterSettings;
   private readonly stats: Stats;
+  private readonly cleaner: Cleaner;
+  private readonly walk = new Batch();
+  /** Kept for the cleaner, so that it can work when nothing else is free. */
+  private spare: Segment | null;
 
-  constructor(log: CommitLog, filters: Filters, settings: RouterSettings, stats: Stats) {
+  constructor(
+    log: CommitLog,
+    filters: Filters,
+    lanes: Lanes,
+    groups: ShareGroups,
+    settings: RouterSettings,
+    stats: Stats,
+  ) {
     this.log = log;
     this.filters = filters;
+    this.lanes = lanes;
+    this.groups = groups;
     this.settings = settings;
     this.stats = stats;
+    this.cleaner = new Cleaner(log, this);
+    this.spare = log.obtainForCleaner(0, 0);
+    assert(this.spare !== null, "the log's budget has room for the cleaner's segment");
   }
 
+  get rewrites(): number {
+    return this.cleaner.rewrites;
+  }
+
+  /** Frees at least one segment; false when everything that is left must stay. */
   makeRoom(): boolean {
-    void [this.log, this.filters, this.settings, this.stats];
-    return false;
+    const oldest = this.log.oldest;
+    this.boundReaders(oldest);
+    if (this.releasedPast(oldest)) return true;
+    if (this.clean()) return true;
+    this.cutQos0(oldest, () => true);
+    if (this.releasedPast(oldest) || this.clean()) return true;
+    this.shrinkOffline(oldest);
+    return this.releasedPast(oldest) || this.clean();
+  }
+
+  private releasedPast(oldest: Segment): boolean {
+    this.log.release();
+    return this.log.oldest !== oldest;
+  }
+
+  private clean(): boolean {
+    if (this.spare === null) this.spare = this.log.obtainForCleaner(0, 0);
+    if (this.spare === null) return false;
+    const target = this.spare;
+    if (!this.cleaner.clean(target)) return false;
+    this.lanes.forgetBatches();
+    this.spare = this.log.obtainForCleaner(0, 0);
+    return true;
+  }
+
+  private pinnedIn(segment: Segment): Reader[] {
+    const readers: Reader[] = [];
+    for (let reader = segment.pinned; reader !== null; reader = reader.pinnedNext) readers.push(reader as Reader);
+    return readers;
+  }
+
+  /** Applies the bounds that hold in any case to readers whose oldest message lies in `segment`. */
+  private boundReaders(segment: Segment): void {
+    this.cutQos0(segment, (reader) => this.lagBytes(reader) > this.retentionOf(reader));
+    for (const { session } of this.pinnedIn(segment)) if (session !== null) this.boundQueue(session);
+  }
+
+  private retentionOf(reader: Reader): number {
+    const first = earliestSubscription(reader);
+    if (first === null) return this.settings.retentionBytes;
+    const text = this.filters.tree.filterOf(first.filter);
+    const custom = this.settings.retentionByFilter.find(({ filter }) => filter === text);
+    return custom?.bytes ?? this.settings.retentionBytes;
+  }
+
+  private lagBytes(reader: Reader): number {
+    let lag = 0;
+    for (const { filter, segment, entry } of reader.pending) {
+      lag = Math.max(lag, this.log.postings.bytes[filter]! - segment!.bytesBefore[entry]!);
+    }
+    return lag;
+  }
+
+  /** Lets lagging readers that pin `segment` and match `wanted` skip the QoS 0 messages at the head of their debt. */
+  private cutQos0(segment: Segment, wanted: (reader: Reader) => boolean): void {
+    for (const reader of this.pinnedIn(segment)) {
+      if (!wanted(reader) || reader.pending.length === 0) continue;
+      const skipped = this.skip(reader, 0, EVERYTHING);
+      this.stats.gapMessages += skipped.messages;
+    }
+  }
+
+  /** Offline sessions give up what they are owed in `segment`. */
+  private shrinkOffline(segment: Segment): void {
+    for (const reader of this.pinnedIn(segment)) {
+      if (reader.state !== ReaderState.Offline || reader.session === null) continue;
+      const skipped = this.skip(reader, 2, segment.sequence);
+      this.stats.quotaMessages += skipped.messages;
+    }
+  }
+
+  /** Drops the oldest of what a session is owed until it is within its quota. [its listener's queue quotas] */
+  boundQueue(session: Session): void {
+    const { reader } = session;
+    if (reader.pending.length === 0) return;
+    const owed = this.owed(reader);
+    const messages = owed.messages - session.queueMessagesMax;
+    const bytes = owed.bytes - session.queueBytesMax;
+    if (messages <= 0 && bytes <= 0) return;
+    const skipped = this.skip(reader, 2, EVERYTHING, messages, bytes);
+    this.stats.quotaMessages += skipped.messages;
+  }
+
+  /** QoS 1 and 2 messages that the reader has not been sent. */
+  private owed(reader: Reader): Owed {
+    const owed: Owed = { messages: 0, bytes: 0 };
+    this.eachStretch(reader, (segment, from, stop, qos) => {
+      if (qos > 0) {
+        const run = segment.runAtByte(from);
+        owed.messages += recordsBefore(segment, run, stop) - recordsBefore(segment, run, from);
+        owed.bytes += stop - from;
+      }
+      return stop;
+    });
+    return owed;
+  }
+
+  /**
+   * Moves the reader past messages of at most `qosMax` at the head of its debt: to the first one of a higher QoS,
+   * past segments up to `sequenceMax`, or until so many QoS 1 and 2 messages and bytes are gone. Returns what was
+   * skipped.
+   */
+  private skip(
+    reader: Reader,
+    qosMax: number,
+    sequenceMax: number,
+    messagesMax = EVERYTHING,
+    bytesMax = EVERYTHING,
+  ): Owed {
+    const skipped: Owed = { messages: 0, bytes: 0 };
+    const limited = messagesMax !== EVERYTHING;
+    this.lanes.endCut(reader);
+    this.eachStretch(reader, (segment, from, stop, qos) => {
+      if (qos > qosMax || segment.sequence > sequenceMax) return from;
+      let at = from;
+      while (at < stop) {
+        if (limited && skipped.messages >= messagesMax && skipped.bytes >= bytesMax) return at;
+        const bytes = frameBytes(segment.bytes, at);
+        at += bytes;
+        if (qos < 0 || (limited && qos === 0)) continue;
+        skipped.messages++;
+        skipped.bytes += bytes;
+      }
+      return at;
+    });
+    this.applyWalk(reader);
+    return skipped;
+  }
+
+  /** Calls `visit` for each stretch of the reader's debt; it returns how far it went, and less than `stop` ends. */
+  private eachStretch(
+    reader: Reader,
+    visit: (segment: Segment, from: number, stop: number, qos: number) => number,
+  ): void {
+    const { walk } = this;
+    const { renderer } = this.lanes;
+    walk.beginWalk(reader);
+    for (;;) {
+      const first = earliest(walk, reader.pending.length);
+      if (first < 0) return;
+      const segment = walk.segment[first]!;
+      const from = walk.from[first]!;
+      const stop = renderer.stretch(walk, reader, reader.session?.number ?? 0, segment, from);
+      const done = visit(segment, from, stop, renderer.view.qos);
+      if (done > from) renderer.advance(walk, reader.pending.length, segment, done);
+      if (done < stop) return;
+    }
+  }
+
+  private applyWalk(reader: Reader): void {
+    for (let i = reader.pending.length - 1; i >= 0; i--) {
+      const subscription = reader.pending[i]!;
+      const segment = this.walk.segment[i]!;
+      if (segment === null) park(subscription, this.filters.stateOf(subscription));
+      else {
+        subscription.segment = segment;
+        subscription.entry = this.walk.entry[i]!;
+        subscription.from = this.walk.from[i]!;
+      }
+    }
+  }
+
+  // ---- for the cleaner
+
+  positionsOf(pinned: Pinned): readonly Position[] {
+    return (pinned as Reader).pending;
+  }
+
+  inflightOf(pinned: Pinned): readonly Offset[] {
+    const reader = pinned as Reader;
+    if (reader.session === null) return this.groups.groupOf(reader)?.returned ?? [];
+    return reader.session.inflight.ordered().filter((m) => m.state !== InflightState.Released).map((m) => m.offset);
+  }
+
+  isHeld(pinned: Pinned, segment: Segment): boolean {
+    return (pinned as Reader).session?.port?.tailSegment === segment;
+  }
+
+  recordBytes(bytes: Uint8Array, at: number): number {
+    return frameBytes(bytes, at);
   }
 }

@@ -1,11 +1,9 @@
 // Router: one log with its sessions, single-threaded, the only writer and reader of its log. This file wires the
 // parts together and is all that net and the services see of them.
 
-import type { ByteWriter } from "../base/byteWriter.ts";
 import type { Clock } from "../base/clock.ts";
 import { CommitLog, type LogOwner } from "../log/commitLog.ts";
 import type { Pinned, Segment } from "../log/segment.ts";
-import { encodePublish } from "../packet/encode.ts";
 import type { Will } from "../packet/will.ts";
 import { InflightSlab } from "../session/inflight.ts";
 import type { DeliveryPort } from "../session/ports.ts";
@@ -72,20 +70,22 @@ export class Router implements LogOwner {
     this.filters = new Filters(log, this.ready, seed);
     this.pacing = new Pacing(log.postings, clock, settings.paceDebtBytes, settings.stallMs);
     this.retained = new Retained(budgets.retained, stats, clock);
-    this.ingest = new Ingest(log, this.filters, this.pacing, this.retained, stats, clock);
+    this.ingest = new Ingest(log, this.filters, this.pacing, this.retained, this.ready, stats, clock);
     this.lanes = new Lanes(log, this.filters, this.ready, stats, clock, settings.batchMessagesMax);
     const { filters, ready, lanes } = this;
     this.groups = new ShareGroups(log, filters, ready, lanes, stats, clock, settings.sharedStrategy, seed);
     this.replays = new Replays(log, filters, this.retained, this.ingest);
-    this.subscriptions = new Subscribe(filters, this.groups, this.replays, budgets.sessions);
+    this.subscriptions = new Subscribe(filters, this.groups, this.replays, lanes, budgets.sessions);
     this.acknowledgements = new Acknowledge(ready, (session) => this.groups.roomIn(session));
     this.redelivery = new Redelivery(log, lanes, stats, clock);
-    this.retention = new Retention(log, filters, settings, stats);
+    this.retention = new Retention(log, filters, lanes, this.groups, settings, stats);
     this.local = new LocalPublish(log, filters, this.ingest, this.retained, clock);
     this.sessions = new Sessions({
       log,
       filters,
       ready,
+      lanes,
+      retention: this.retention,
       groups: this.groups,
       subscriptions: this.subscriptions,
       slab: new InflightSlab(budgets.inflight),
@@ -101,8 +101,13 @@ export class Router implements LogOwner {
     );
   }
 
+  /** Every few milliseconds: readers may have stopped holding publishers without any event that says so. */
+  relax(): void {
+    this.afterTurn();
+  }
+
   private afterTurn(): void {
-    if (this.pacing.pacedFilters > 0) this.pacing.check();
+    if (this.pacing.pacedFilters > 0 && this.pacing.check()) this.ready.again();
   }
 
   private serve(reader: Reader): number {
@@ -127,7 +132,9 @@ export class Router implements LogOwner {
   }
 
   publisher(session: Session, terms: PublisherTerms): Publisher {
-    return new Publisher(session, terms, this.budgets.sessions);
+    const publisher = new Publisher(session, terms, this.budgets.sessions);
+    this.pacing.begin(publisher);
+    return publisher;
   }
 
   /** The socket of the session's connection takes bytes again. */
@@ -174,12 +181,11 @@ export class Router implements LogOwner {
     return floor;
   }
 
-  makeRoom(_cost: number): boolean {
-    return this.retention.makeRoom();
+  nearlyFull(): void {
+    this.pacing.holdFeeders();
   }
 
-  /** Room for `out` while a control packet is built; see net. */
-  static encode = encodePublish;
+  makeRoom(): boolean {
+    return this.retention.makeRoom();
+  }
 }
-
-export type { ByteWriter };

@@ -14,9 +14,10 @@ import type { DeliveryPort } from "../session/ports.ts";
 import { ReaderState } from "../session/reader.ts";
 import { type ConnectionTerms, EXPIRY_NEVER, Session } from "../session/session.ts";
 import type { Filters } from "./filters.ts";
-import { cutFrameEnd } from "./lanes.ts";
-import { earliest, park } from "./position.ts";
+import type { Lanes } from "./lanes.ts";
+import { park } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
+import type { Retention } from "./retention.ts";
 import type { ShareGroups } from "./shareGroup.ts";
 import type { Stats } from "./stats.ts";
 import type { Subscribe } from "./subscribe.ts";
@@ -46,6 +47,8 @@ export class Sessions {
   private readonly log: CommitLog;
   private readonly filters: Filters;
   private readonly ready: ReadyQueue;
+  private readonly lanes: Lanes;
+  private readonly retention: Retention;
   private readonly groups: ShareGroups;
   private readonly subscriptions: Subscribe;
   private readonly slab: InflightSlab;
@@ -59,6 +62,8 @@ export class Sessions {
     log: CommitLog;
     filters: Filters;
     ready: ReadyQueue;
+    lanes: Lanes;
+    retention: Retention;
     groups: ShareGroups;
     subscriptions: Subscribe;
     slab: InflightSlab;
@@ -70,6 +75,8 @@ export class Sessions {
     this.log = parts.log;
     this.filters = parts.filters;
     this.ready = parts.ready;
+    this.lanes = parts.lanes;
+    this.retention = parts.retention;
     this.groups = parts.groups;
     this.subscriptions = parts.subscriptions;
     this.slab = parts.slab;
@@ -125,6 +132,7 @@ export class Sessions {
 
   private resume(session: Session): void {
     const { reader } = session;
+    this.retention.boundQueue(session);
     session.qos0From = this.log.head;
     session.redelivery = session.inflight.ordered(); // [MQTT-4.4.0-1]
     session.redelivered = 0;
@@ -147,8 +155,8 @@ export class Sessions {
   /** The Network Connection of `port` is gone. `will` is what is left of the session's will: null after DISCONNECT 0x00. */
   connectionEnded(session: Session, port: DeliveryPort, will: Will | null): void {
     if (session.port !== port) return;
-    this.dropCutFrame(session);
     session.port = null;
+    this.lanes.endCut(session.reader);
     session.will = null;
     this.stats.connections--;
     session.reader.state = ReaderState.Offline;
@@ -172,22 +180,6 @@ export class Sessions {
     if (session.expiryInterval === EXPIRY_NEVER) return;
     session.expiresMs = now + session.expiryInterval * 1000;
     this.expiring.add(session);
-  }
-
-  /** A frame that was begun on a connection that is gone counts as sent. */
-  private dropCutFrame(session: Session): void {
-    const { reader } = session;
-    if (!reader.cut) return;
-    reader.cut = false;
-    const first = earliest(reader);
-    if (first === null) return;
-    const segment = first.segment!;
-    const end = cutFrameEnd(segment, first.from);
-    for (const subscription of [...reader.pending]) {
-      if (subscription.segment !== segment || subscription.from >= end) continue;
-      subscription.from = end;
-      this.filters.settle(subscription);
-    }
   }
 
   private sendWill(session: Session, will: Will): void {

@@ -4,13 +4,12 @@
 import type { Budget } from "../base/budget.ts";
 import { ReasonCode } from "../packet/reasonCode.ts";
 import type { SubscribeEntry } from "../packet/subscribe.ts";
-import { ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
 import { hasWildcard, parseTopicFilter } from "../topic/topicFilter.ts";
-import { cutFrameEnd } from "./lanes.ts";
 import type { Filters } from "./filters.ts";
-import { earliest, park } from "./position.ts";
+import type { Lanes } from "./lanes.ts";
+import { park } from "./position.ts";
 import type { Replays } from "./replay.ts";
 import type { ShareGroups } from "./shareGroup.ts";
 
@@ -31,12 +30,14 @@ export class Subscribe {
   private readonly filters: Filters;
   private readonly groups: ShareGroups;
   private readonly replays: Replays;
+  private readonly lanes: Lanes;
   private readonly budget: Budget;
 
-  constructor(filters: Filters, groups: ShareGroups, replays: Replays, budget: Budget) {
+  constructor(filters: Filters, groups: ShareGroups, replays: Replays, lanes: Lanes, budget: Budget) {
     this.filters = filters;
     this.groups = groups;
     this.replays = replays;
+    this.lanes = lanes;
     this.budget = budget;
   }
 
@@ -112,31 +113,9 @@ export class Subscribe {
       if (state) this.filters.endIfUnused(state);
       return;
     }
-    this.keepCutFrame(session);
+    this.lanes.endCut(session.reader); // a frame that has begun must end, whatever becomes of its subscription
     park(subscription, this.filters.stateOf(subscription));
     session.reader.subscriptions = session.reader.subscriptions.filter((other) => other !== subscription);
     this.filters.detach(subscription);
-  }
-
-  /** A frame that the raw lane has begun must end, whatever becomes of its subscription. */
-  private keepCutFrame(session: Session): void {
-    const { reader, port } = session;
-    if (!reader.cut) return;
-    const first = earliest(reader);
-    reader.cut = false;
-    if (first === null || port === null) return;
-    const segment = first.segment!;
-    const end = cutFrameEnd(segment, first.from);
-    if (end > first.from) port.keepRest(segment.bytes, first.from, end - first.from);
-    for (const subscription of reader.pending) {
-      if (subscription.segment === segment && subscription.from < end) subscription.from = end;
-    }
-    this.settlePositions(session);
-    reader.state = ReaderState.SocketFull;
-  }
-
-  /** Positions that were moved to the end of their entry go on to the next one. */
-  private settlePositions(session: Session): void {
-    for (const subscription of [...session.reader.pending]) this.filters.settle(subscription);
   }
 }
