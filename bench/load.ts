@@ -179,4 +179,11 @@ async function main(args: string[]): Promise<number> {
   return bad.length === 0 ? 0 : 1;
 }
 
+// The broker ends with the driver, however that ends.
+for (const [signal, status] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)
+  process.on(signal, () => process.exit(status));
+
 process.exit(await main(process.argv.slice(2)));

@@ -42,14 +42,16 @@ export class BrokerProcess {
         stderr: "inherit",
       },
     );
-    const kill = (): void => void child.kill("SIGKILL");
+    const kill = (): void => {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+    };
     process.once("exit", kill);
     void child.exited.then(() => process.removeListener("exit", kill));
     try {
       return new BrokerProcess(child, folder, await portOf(child.stdout));
     } catch (error) {
       kill();
-      rmSync(folder, { recursive: true, force: true });
       throw error;
     }
   }

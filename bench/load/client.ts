@@ -6,6 +6,7 @@
 
 import type { Socket, SocketHandler } from "bun";
 import { connectFrame, type Level, PUBACK_BYTES, publishFrame, type QoS, subscribeFrame } from "../frames.ts";
+import { SequenceCheck } from "./sequence.ts";
 
 const TIME_AT = 4;
 const SEQUENCE_MODULUS = 2 ** 32;
@@ -13,7 +14,6 @@ const HANDSHAKE_MS = 10_000;
 const CHUNK_BYTES = 64 * 1024;
 /** Chunks that a publisher writes before others are heard. */
 const CHUNKS_PER_TURN = 4;
-const MISSING_MAX = 100_000;
 const LATENCIES_MAX = 1 << 20;
 
 const CONNACK = 0x20;
@@ -145,11 +145,7 @@ export class Latencies {
 export class Subscriber extends LoadClient {
   received = 0;
   bytes = 0;
-  reordered = 0;
-  duplicates = 0;
-  private expected = 0;
-  private skipped = 0;
-  private readonly missing = new Set<number>();
+  readonly sequence = new SequenceCheck();
   private readonly payloadBytes: number;
   private readonly latencies: Latencies | null;
   private acks = Buffer.alloc(4096);
@@ -169,37 +165,17 @@ export class Subscriber extends LoadClient {
     return subscriber;
   }
 
-  /** Of `sent` messages, those that never came. */
-  lost(sent: number): number {
-    return sent - this.expected + this.skipped;
-  }
-
   protected frame(first: number, bytes: Buffer, body: number, end: number): boolean {
     if ((first & 0xf0) !== PUBLISH) return false;
     const at = end - this.payloadBytes;
     const sequence =
       ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-    if (sequence === this.expected) this.expected++;
-    else this.outOfLine(sequence);
+    this.sequence.came(sequence);
     this.received++;
     this.bytes += this.payloadBytes;
     if (this.latencies !== null) this.latencies.add(performance.now() - bytes.readDoubleBE(at + TIME_AT));
     if ((first & 6) !== 0) this.acknowledge(bytes, body);
     return true;
-  }
-
-  private outOfLine(sequence: number): void {
-    if (sequence < this.expected) {
-      if (this.missing.delete(sequence)) {
-        this.reordered++;
-        this.skipped--;
-      } else this.duplicates++;
-      return;
-    }
-    this.skipped += sequence - this.expected;
-    for (let lost = this.expected; lost < sequence && this.missing.size < MISSING_MAX; lost++)
-      this.missing.add(lost);
-    this.expected = sequence + 1;
   }
 
   private acknowledge(bytes: Buffer, body: number): void {

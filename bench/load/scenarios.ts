@@ -200,7 +200,8 @@ async function settled(scenario: Scenario, clients: Clients): Promise<void> {
   let lastMs = performance.now();
   for (;;) {
     const received = receivedBy(subscribers);
-    if (subscribers.every((subscriber, i) => subscriber.lost(sentTo(scenario, clients, i)) === 0)) return;
+    if (subscribers.every((subscriber, i) => subscriber.sequence.lost(sentTo(scenario, clients, i)) === 0))
+      return;
     const now = performance.now();
     if (received !== last) lastMs = now;
     else if (now - lastMs > QUIET_MS) return;
@@ -248,9 +249,9 @@ function resultOf(
     p50Ms: latencies.percentile(0.5),
     p99Ms: latencies.percentile(0.99),
     sent: publishers.reduce((total, publisher) => total + publisher.sent, 0),
-    lost: sum((subscriber, i) => subscriber.lost(sentTo(scenario, clients, i))),
-    reordered: sum((subscriber) => subscriber.reordered),
-    duplicates: sum((subscriber) => subscriber.duplicates),
+    lost: sum((subscriber, i) => subscriber.sequence.lost(sentTo(scenario, clients, i))),
+    reordered: sum((subscriber) => subscriber.sequence.reordered),
+    duplicates: sum((subscriber) => subscriber.sequence.duplicates),
     disconnected: [...publishers, ...subscribers].filter((client) => client.broken).length,
   };
 }
