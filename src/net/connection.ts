@@ -4,22 +4,19 @@
 //   AwaitConnect ──CONNECT──▶ Connected ──DISCONNECT, error, takeover, time──▶ Closing ──▶ Closed
 
 import type { ByteWriter } from "../base/byteWriter.ts";
-import { newAck, decodeAck } from "../packet/ack.ts";
 import { decodeConnect } from "../packet/connect.ts";
-import { decodeAuth, decodeDisconnect } from "../packet/disconnect.ts";
-import { writeDisconnect, writePingresp, writeSuback, writeUnsuback } from "../packet/encode.ts";
+import { writeDisconnect } from "../packet/encode.ts";
 import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/error.ts";
 import { bodyAt, MALFORMED_LENGTH, NEED_MORE, PacketType, remainingLength } from "../packet/frame.ts";
-import type { AckType, ProtocolLevel } from "../packet/protocol.ts";
-import { ReasonCode } from "../packet/reasonCode.ts";
-import { decodeSubscribe, decodeUnsubscribe } from "../packet/subscribe.ts";
+import type { ProtocolLevel } from "../packet/protocol.ts";
 import type { Segment } from "../log/segment.ts";
 import { IngestStatus } from "../router/ingest.ts";
 import type { Publisher } from "../router/publisher.ts";
 import type { Router } from "../router/router.ts";
 import type { DeliveryPort } from "../session/ports.ts";
-import { EXPIRY_NEVER, type Session } from "../session/session.ts";
+import type { Session } from "../session/session.ts";
 import { type Closed, CloseCause } from "./closeCause.ts";
+import { command } from "./commands.ts";
 import { accept, answerConnect, refuse } from "./handshake.ts";
 import { type ByteSink, CONTROL_BYTES_MAX, Outbound } from "./outbound.ts";
 import { Partial, PartialStatus } from "./partial.ts";
@@ -50,7 +47,6 @@ export interface ConnectionHost {
 export const ConnectionState = { AwaitConnect: 0, Connected: 1, Closing: 2, Closed: 3 } as const;
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
-const RESERVED_FLAGS_2 = new Set<number>([PacketType.Pubrel, PacketType.Subscribe, PacketType.Unsubscribe]);
 const CONNECT_BYTES_MAX = 256 * 1024;
 const KEEP_ALIVE_FACTOR_MS = 1500;
 
@@ -75,7 +71,6 @@ export class Connection implements DeliveryPort {
   private isPaced = false;
   private parked: Buffer | null = null;
   private readonly partial: Partial;
-  private readonly ack = newAck();
 
   constructor(host: ConnectionHost, listener: ListenerSettings, socket: Socket, number: number, address: string) {
     this.host = host;
@@ -146,177 +141,77 @@ export class Connection implements DeliveryPort {
     let view: DataView | null = null;
     while (position < end && this.state < ConnectionState.Closing) {
       const first = chunk[position]!;
-      const type = first & 0xf0;
-      if (type === PacketType.Publish && this.publisher !== null) {
+      if ((first & 0xf0) === PacketType.Publish && this.publisher !== null) {
         if (view === null) view = new DataView(chunk.buffer, chunk.byteOffset, chunk.length);
         const { ingest } = this.host.router;
         position = ingest.ingest(this.publisher, chunk, view, position, end, out);
-        const { status } = ingest;
-        if (status === IngestStatus.NeedMore) return position;
-        if (status === IngestStatus.NoRoom) {
-          this.park(chunk, position, end);
+        if (ingest.status !== IngestStatus.Other && !this.afterIngest(ingest.status, chunk, position, end, out)) {
           return position;
         }
-        if (status < 0) {
-          this.flushBeforeFailure(out);
-          this.fail(errorOfCode(status));
-        }
-        continue;
-      }
-      if (first === PacketType.Puback && position + 4 <= end && chunk[position + 1] === 2 && this.session !== null) {
+      } else if (first === PacketType.Puback && position + 4 <= end && chunk[position + 1] === 2 && this.session) {
         const identifier = (chunk[position + 2]! << 8) | chunk[position + 3]!;
         if (identifier === 0) this.fail(errors.ackIdentifierZero);
         else this.host.router.acknowledgements.puback(this.session, identifier);
         position += 4;
-        continue;
+      } else {
+        const packetEnd = this.otherPacket(first, chunk, position, end, out);
+        if (packetEnd < 0) return position;
+        position = packetEnd;
       }
-      const body = bodyAt(chunk, position, end);
-      if (body === NEED_MORE) return position;
-      if (body === MALFORMED_LENGTH) {
-        this.fail(errors.remainingLengthTooLong);
-        return position;
-      }
-      const packetEnd = body + remainingLength(chunk, position, body);
-      if (packetEnd - position > this.packetBytesMax) {
-        this.fail(errors.packetTooLarge);
-        return position;
-      }
-      if (packetEnd > end) {
-        if (this.session === null && type !== PacketType.Connect) this.fail(errors.firstNotConnect);
-        return position;
-      }
-      this.control(first, chunk, body, packetEnd, out);
-      position = packetEnd;
     }
     return position;
   }
 
-  /** What was acknowledged before the error still is: the client should know. */
-  private flushBeforeFailure(out: ByteWriter): void {
-    if (out.length === 0) return;
-    this.sendControl(out.bytes, 0, out.length);
-    out.reset();
+  /** Ingest stopped at `position`. False: nothing more is taken from this chunk now. */
+  private afterIngest(status: number, chunk: Buffer, position: number, end: number, out: ByteWriter): boolean {
+    if (status === IngestStatus.NoRoom) this.park(chunk, position, end);
+    else if (status < 0) {
+      this.flush(out); // what was acknowledged before the error still is
+      this.fail(errorOfCode(status));
+    }
+    return false;
   }
 
-  private control(first: number, chunk: Buffer, body: number, end: number, out: ByteWriter): void {
-    const type = first & 0xf0;
+  /** Takes the packet at `position`. Returns the position behind it, -1 while it is not whole or cannot be. */
+  private otherPacket(first: number, chunk: Buffer, position: number, end: number, out: ByteWriter): number {
+    const body = bodyAt(chunk, position, end);
+    if (body === NEED_MORE) return -1;
+    if (body === MALFORMED_LENGTH) {
+      this.fail(errors.remainingLengthTooLong);
+      return -1;
+    }
+    const packetEnd = body + remainingLength(chunk, position, body);
+    if (packetEnd - position > this.packetBytesMax) {
+      this.fail(errors.packetTooLarge);
+      return -1;
+    }
     if (this.session === null) {
-      if (type !== PacketType.Connect) this.fail(errors.firstNotConnect); // [MQTT-3.1.0-1]
+      if ((first & 0xf0) !== PacketType.Connect) this.fail(errors.firstNotConnect); // [MQTT-3.1.0-1]
+      else if (packetEnd > end) return -1;
       else if ((first & 15) !== 0) this.fail(errors.reservedFlags);
-      else this.connect(chunk, body, end);
-      return;
+      else this.connect(chunk, body, packetEnd);
+      return packetEnd;
     }
-    if ((first & 15) !== (RESERVED_FLAGS_2.has(type) ? 2 : 0)) {
-      this.fail(errors.reservedFlags); // [MQTT-2.1.3-1]
-      return;
-    }
-    switch (type) {
-      case PacketType.Puback:
-      case PacketType.Pubrec:
-      case PacketType.Pubrel:
-      case PacketType.Pubcomp:
-        this.acknowledge(type, chunk, body, end, out);
-        return;
-      case PacketType.Pingreq:
-        if (body !== end) this.fail(errors.trailingBytes);
-        else writePingresp(out);
-        return;
-      case PacketType.Subscribe:
-        this.subscribe(chunk, body, end, out);
-        return;
-      case PacketType.Unsubscribe:
-        this.unsubscribe(chunk, body, end, out);
-        return;
-      case PacketType.Disconnect:
-        this.flushBeforeFailure(out);
-        this.disconnected(chunk, body, end);
-        return;
-      case PacketType.Auth: {
-        const auth = decodeAuth(this.level, chunk, body, end);
-        this.fail(isMqttError(auth) ? auth : errors.authNotStarted); // [MQTT-4.12.0-6]
-        return;
-      }
-      case PacketType.Connect:
-        this.fail(errors.secondConnect); // [MQTT-3.1.0-2]
-        return;
-      default:
-        this.fail(type === 0 ? errors.reservedPacketType : errors.notFromClient);
-    }
+    if (packetEnd > end) return -1;
+    command(this, this.session, first, chunk, body, packetEnd, out);
+    return packetEnd;
   }
 
   private connect(chunk: Buffer, body: number, end: number): void {
     const connect = decodeConnect(chunk, body, end);
-    if (isMqttError(connect)) {
-      answerConnect(this, chunk, body, end);
-      refuse(this, connect);
+    if (!isMqttError(connect)) {
+      accept(this, connect);
       return;
     }
-    accept(this, connect);
+    answerConnect(this, chunk, body, end);
+    refuse(this, connect);
   }
 
-  private acknowledge(type: AckType, chunk: Buffer, body: number, end: number, out: ByteWriter): void {
-    const { ack } = this;
-    const code = decodeAck(this.level, type, chunk, body, end, ack);
-    if (code < 0) {
-      this.fail(errorOfCode(code));
-      return;
-    }
-    const session = this.session!;
-    const { acknowledgements } = this.host.router;
-    const identifier = ack.packetIdentifier;
-    if (type === PacketType.Puback) acknowledgements.puback(session, identifier);
-    else if (type === PacketType.Pubrec) acknowledgements.pubrec(session, identifier, ack.reason, out);
-    else if (type === PacketType.Pubcomp) acknowledgements.pubcomp(session, identifier);
-    else {
-      const known = this.publisher!.released(identifier); // [MQTT-4.3.3-12]
-      const unknown = !known && this.level === 5;
-      out.u16(PacketType.Pubcomp * 256 + (unknown ? 3 : 2));
-      out.u16(identifier);
-      if (unknown) out.u8(ReasonCode.PacketIdentifierNotFound);
-    }
-  }
-
-  private subscribe(chunk: Buffer, body: number, end: number, out: ByteWriter): void {
-    const subscribe = decodeSubscribe(this.level, chunk, body, end);
-    if (isMqttError(subscribe)) {
-      this.fail(subscribe);
-      return;
-    }
-    const { entries, subscriptionIdentifier } = subscribe;
-    const { subscriptions } = this.host.router;
-    const codes = subscriptions.subscribe(this.session!, entries, subscriptionIdentifier, this.listener);
-    const frameMax = this.session!.frameMax;
-    if (writeSuback(out, this.level, subscribe.packetIdentifier, codes, undefined, frameMax)) return;
-    this.fail(errors.packetTooLarge);
-  }
-
-  private unsubscribe(chunk: Buffer, body: number, end: number, out: ByteWriter): void {
-    const unsubscribe = decodeUnsubscribe(this.level, chunk, body, end);
-    if (isMqttError(unsubscribe)) {
-      this.fail(unsubscribe);
-      return;
-    }
-    const codes = this.host.router.subscriptions.unsubscribe(this.session!, unsubscribe.filters);
-    writeUnsuback(out, this.level, unsubscribe.packetIdentifier, codes);
-  }
-
-  private disconnected(chunk: Buffer, body: number, end: number): void {
-    const packet = decodeDisconnect(this.level, chunk, body, end);
-    if (isMqttError(packet)) {
-      this.fail(packet);
-      return;
-    }
-    const session = this.session!;
-    const { sessionExpiryInterval: expiry } = packet.properties;
-    if (expiry !== undefined) {
-      if (session.expiryInterval === 0 && expiry !== 0) {
-        this.fail(errors.sessionExpiryFromZero); // [MQTT-3.1.2-23]
-        return;
-      }
-      session.expiryInterval = Math.min(expiry, this.listener.sessionExpiryMax);
-    }
-    if (packet.reason === ReasonCode.NormalDisconnection) session.will = null; // [MQTT-3.14.4-3]
-    this.close({ ...CloseCause.disconnect, reason: packet.reason });
+  /** Sends what has been answered so far. */
+  flush(out: ByteWriter): void {
+    if (out.length === 0) return;
+    this.sendControl(out.bytes, 0, out.length);
+    out.reset();
   }
 
   // ---- sending (DeliveryPort)
@@ -502,4 +397,3 @@ function partialError(status: number): MqttError {
   return status === PartialStatus.TooLarge ? errors.packetTooLarge : errors.quotaExceeded;
 }
 
-export { EXPIRY_NEVER };

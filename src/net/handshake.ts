@@ -12,6 +12,8 @@ import type { ListenerSettings } from "./settings.ts";
 
 const PACKET_UNLIMITED = 0xffff_ffff;
 const LEVEL_UNKNOWN = 0;
+/** Topic Aliases that one client is told; topics beyond them are sent in full. */
+const OUTGOING_ALIASES_MAX = 64;
 
 /** A broken CONNECT is answered in the protocol level that it names. */
 export function answerConnect(connection: Connection, chunk: Buffer, body: number, end: number): void {
@@ -51,7 +53,7 @@ export function accept(connection: Connection, connect: Connect): void {
     level: connect.level,
     window: Math.min(properties.receiveMaximum ?? 65_535, listener.inflightMax), // [MQTT-3.3.4-7]
     frameMax: properties.maximumPacketSize ?? PACKET_UNLIMITED,
-    aliasMax: properties.topicAliasMaximum ?? 0,
+    aliasMax: Math.min(properties.topicAliasMaximum ?? 0, OUTGOING_ALIASES_MAX),
     expiryInterval: expiry,
     queueMessagesMax: listener.queueMessagesMax,
     queueBytesMax: listener.queueBytesMax,

@@ -42,10 +42,13 @@ export interface ListenerHost extends ConnectionHost {
 export class Listener {
   readonly settings: ListenerSettings;
   private readonly server: TCPSocketListener<SocketData>;
+  /** When the next connection may begin, on performance.now(). */
+  private nextStartMs = 0;
 
   /** Listens at once; throws what Bun throws, with `code`, when it cannot. */
   constructor(settings: ListenerSettings, host: ListenerHost) {
     this.settings = settings;
+    const delay = (socket: BunSocket<SocketData>) => this.delay(socket);
     this.server = Bun.listen<SocketData>({
       hostname: settings.host,
       port: settings.port,
@@ -56,6 +59,7 @@ export class Listener {
           const connection = new Connection(host, settings, new TcpSocket(socket), number, socket.remoteAddress);
           socket.data = { connection };
           host.opened(connection);
+          if (settings.nextConnectionDelayMs > 0) delay(socket);
         },
         data(socket, chunk) {
           socket.data.connection.data(chunk);
@@ -71,6 +75,16 @@ export class Listener {
         },
       },
     });
+  }
+
+  /** Connections begin one after another, `nextConnectionDelayMs` apart: until then the socket is not read. */
+  private delay(socket: BunSocket<SocketData>): void {
+    const now = performance.now();
+    const start = Math.max(now, this.nextStartMs);
+    this.nextStartMs = start + this.settings.nextConnectionDelayMs;
+    if (start <= now) return;
+    socket.pause();
+    setTimeout(() => socket.resume(), start - now);
   }
 
   get port(): number {

@@ -25,13 +25,16 @@ export const MALFORMED_LENGTH = -2;
 
 /**
  * Reads the Remaining Length behind the first byte at `at`, §2.1.4. Returns the position of the body, whose length
- * is then remainingLength(); NEED_MORE if `end` cuts the field, MALFORMED_LENGTH on a fifth byte. Reads only.
+ * is then remainingLength(); NEED_MORE if `end` cuts the field, MALFORMED_LENGTH on a fifth
+ * byte or a needless one. Reads only.
  */
 export function bodyAt(bytes: Uint8Array, at: number, end: number): number {
   let position = at + 1;
   const last = Math.min(at + 5, end);
   while (position < last) {
-    if (bytes[position]! < 128) return position + 1;
+    const byte = bytes[position]!;
+    if (byte === 0 && position > at + 1) return MALFORMED_LENGTH; // [MQTT-1.5.5-1]
+    if (byte < 128) return position + 1;
     position++;
   }
   return position === at + 5 ? MALFORMED_LENGTH : NEED_MORE;

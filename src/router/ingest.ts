@@ -261,6 +261,11 @@ export class Ingest {
       const props = publisher.v5 ? position : payload;
       status = this.stageCanonical(publisher, chunk, route, runClass, topic, topicAt, topicBytes, props, payload, end, aliasAt);
     }
+    if (status === IngestStatus.NoRoom && qos !== 0 && publisher.v5) {
+      this.stats.refusedPublishes++;
+      acknowledgeWith(out, true, qos, identifier, errors.quotaExceeded.reason);
+      return 0;
+    }
     if (status !== 0 || qos === 0) return status;
     if (qos === 1) acknowledge(out, PacketType.Puback, identifier);
     else {

@@ -308,6 +308,7 @@ export class Lanes {
     } else this.renderer.large = null;
     const whole = batch.pieces;
     const pieces = this.stamp(batch, session, 0);
+    if (pieces < whole) this.renderer.forgetAliases(session, pieces);
     if (pieces === 0 && whole > 0) return Wrote.NoWindow;
     const length = batch.at[pieces]!;
     const wrote = whole === 0 ? 0 : port.write(batch.bytes, 0, length);
@@ -364,6 +365,7 @@ export class Lanes {
     const cut = batch.pieceAt(wrote);
     const begun = wrote > batch.at[cut]!;
     const gone = begun ? cut + 1 : cut;
+    this.renderer.forgetAliases(session, gone);
     for (let piece = pieces - 1; piece >= gone; piece--) {
       if (batch.hole[piece] !== 0) session.inflight.untake(this.taken[piece]!);
     }

@@ -66,6 +66,7 @@ export class Redelivery {
     batch.bytes[hole] = identifier >>> 8;
     batch.bytes[hole + 1] = identifier;
     const wrote = port.write(batch.bytes, 0, batch.length);
+    lanes.renderer.introduced.length = 0; // the frame leaves: now, or as the rest that the port keeps
     if (wrote < 0) return;
     this.stats.bytesOut += wrote;
     const { large } = lanes.renderer;

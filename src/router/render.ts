@@ -27,6 +27,8 @@ import { BATCH_BYTES, type Batch, RENDERED_FRAME_MAX } from "./batch.ts";
 import { CLASS_EXPIRY, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
 
 const SUBSCRIPTION_IDENTIFIER = 0x0b;
+const TOPIC_ALIAS = 0x23;
+const TOPIC_ALIAS_BYTES = 3;
 /** Subscription Identifiers of one message, bytes; a session's matching filters beyond it are not named. */
 const IDENTIFIER_BYTES_MAX = 4096;
 
@@ -46,6 +48,11 @@ export class View {
   }
 }
 
+export interface IntroducedAlias {
+  readonly piece: number;
+  readonly topic: string;
+}
+
 /** A frame too large to render: its head is, its payload is written from the log. */
 export interface LargeFrame {
   segment: Segment;
@@ -57,6 +64,8 @@ export class Renderer {
   private readonly log: CommitLog;
   readonly view = new View();
   private readonly spans = newPublishSpans();
+  /** Topic Aliases that pieces of the batch tell the client for the first time. */
+  readonly introduced: IntroducedAlias[] = [];
   /** QoS 0 messages below this Offset were published while the session's client was away. */
   private offlineBelow = 0;
   /** Set by build() when the batch is one large frame's head. */
@@ -72,6 +81,7 @@ export class Renderer {
    */
   build(batch: Batch, reader: Reader, session: Session, second: number, messagesMax: number): void {
     this.large = null;
+    this.introduced.length = 0;
     this.offlineBelow = reader.session === null ? 0 : session.qos0From;
     let messages = messagesMax;
     while (batch.length < BATCH_BYTES && batch.pieces < batch.piecesMax) {
@@ -221,10 +231,13 @@ export class Renderer {
       }
     }
     const v5 = session.v5;
-    const propertyLength = v5 ? forwarded + view.identifierBytes : 0;
+    const aliased = v5 && session.aliasMax > 0;
+    const alias = aliased ? this.aliasOf(session, bytes, body + 2, topicEnd) : 0;
+    const topicFrom = alias > 0 ? topicEnd : body + 2;
+    const propertyLength = v5 ? forwarded + view.identifierBytes + (alias !== 0 ? TOPIC_ALIAS_BYTES : 0) : 0;
     const identifier = view.qos > 0 ? 2 : 0;
     const properties = v5 ? varintBytes(propertyLength) + propertyLength : 0;
-    const remaining = topicEnd - body + identifier + properties + end - payloadAt;
+    const remaining = 2 + topicEnd - topicFrom + identifier + properties + end - payloadAt;
     if (1 + varintBytes(remaining) + remaining > session.frameMax) {
       batch.droppedTooLarge++; // [MQTT-3.1.2-24, -25]
       return -1;
@@ -234,8 +247,10 @@ export class Renderer {
     let to = start;
     out[to++] = 0x30 | dup | (view.qos << 1) | (view.retain ? 1 : 0);
     to = putVarint(out, to, remaining);
-    bytes.copy(out, to, body, topicEnd);
-    to += topicEnd - body;
+    out[to++] = alias > 0 ? 0 : bytes[body]!;
+    out[to++] = alias > 0 ? 0 : bytes[body + 1]!;
+    bytes.copy(out, to, topicFrom, topicEnd);
+    to += topicEnd - topicFrom;
     this.hole = 0;
     if (identifier !== 0) {
       this.hole = to;
@@ -250,6 +265,7 @@ export class Renderer {
         }
         to += forwarded;
       }
+      if (alias !== 0) to = this.putAlias(batch, session, alias, to, bytes, body + 2, topicEnd);
       if (view.identifierBytes > 0) {
         view.identifiers.copy(out, to, 0, view.identifierBytes);
         to += view.identifierBytes;
@@ -257,6 +273,40 @@ export class Renderer {
     }
     this.payloadAt = payloadAt;
     return to - start;
+  }
+
+  /** The topic's alias if the client knows it; negative: it may be told this one now; 0: there is none to give. */
+  private aliasOf(session: Session, bytes: Buffer, at: number, end: number): number {
+    const known = session.aliases?.get(bytes.toString("latin1", at, end));
+    if (known !== undefined) return known;
+    const given = session.aliases?.size ?? 0;
+    return given < session.aliasMax ? -(given + 1) : 0; // [MQTT-3.1.2-26]
+  }
+
+  private putAlias(
+    batch: Batch,
+    session: Session,
+    alias: number,
+    at: number,
+    bytes: Buffer,
+    topicAt: number,
+    topicEnd: number,
+  ): number {
+    batch.bytes[at] = TOPIC_ALIAS;
+    batch.bytes.writeUInt16BE(Math.abs(alias), at + 1);
+    if (alias < 0) {
+      const topic = bytes.toString("latin1", topicAt, topicEnd);
+      session.aliases ??= new Map();
+      session.aliases.set(topic, -alias);
+      this.introduced.push({ piece: batch.pieces, topic });
+    }
+    return at + TOPIC_ALIAS_BYTES;
+  }
+
+  /** Pieces from `gone` on have not left: the client has not been told their aliases. */
+  forgetAliases(session: Session, gone: number): void {
+    for (const { piece, topic } of this.introduced) if (piece >= gone) session.aliases?.delete(topic);
+    this.introduced.length = 0;
   }
 
   /** The head of a large frame as the batch's only piece; the payload stays in the log. */

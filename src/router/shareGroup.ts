@@ -250,6 +250,7 @@ export class ShareGroups {
     const batch = this.batch;
     const port = session.port!;
     const pieces = this.lanes.stamp(batch, session, group.number);
+    if (pieces < batch.pieces) this.lanes.renderer.forgetAliases(session, pieces);
     if (pieces === 0) return 0;
     const length = batch.at[pieces]!;
     const wrote = port.write(batch.bytes, 0, length);
@@ -317,6 +318,7 @@ export function renderOffset(
   const runClass = segment.runs[runAt + RUN_CLASS]!;
   const { renderer } = lanes;
   renderer.large = null;
+  renderer.introduced.length = 0;
   renderer.view.qos = Math.min(classQos(runClass), options.qos);
   renderer.view.retain = options.retainAsPublished;
   renderer.view.identifierBytes = 0;

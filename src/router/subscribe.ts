@@ -19,8 +19,6 @@ export interface SubscribeTerms {
   readonly wildcardAvailable: boolean;
   readonly sharedAvailable: boolean;
   readonly identifiersAvailable: boolean;
-  /** false: only filters that exist from the start. */
-  readonly dynamicFilters: boolean;
 }
 
 /** Budgeted bytes of a subscription beside its text. */
@@ -54,7 +52,6 @@ export class Subscribe {
     if (parsed.group !== null && !terms.sharedAvailable) return ReasonCode.SharedSubscriptionsNotSupported;
     if (!terms.wildcardAvailable && hasWildcard(parsed.filter)) return ReasonCode.WildcardSubscriptionsNotSupported;
     if (identifier !== 0 && !terms.identifiersAvailable) return ReasonCode.SubscriptionIdentifiersNotSupported;
-    if (!terms.dynamicFilters && this.filters.tree.idOf(parsed.filter) < 0) return ReasonCode.NotAuthorized;
     const qos = Math.min(entry.qos, terms.qosMax) as 0 | 1 | 2;
     const options: SubscriptionOptions = { ...entry, qos, identifier };
     const known = session.byText.get(entry.filter);
