@@ -95,7 +95,8 @@ export class Outbound {
   keepRest(bytes: Uint8Array, at: number, length: number): boolean {
     if (length === 0) return true;
     if (!this.budget.take(length)) return false;
-    this.rest = bytes.slice(at, at + length);
+    this.rest = new Uint8Array(length); // Buffer's slice() would be a view of bytes that are written over
+    this.rest.set(bytes.subarray(at, at + length));
     this.restAt = 0;
     this.full = true;
     return true;
