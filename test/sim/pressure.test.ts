@@ -1,0 +1,267 @@
+// Pressure: readers slower than their publishers, in every way that the pacing, the retention and the budgets know.
+
+import { describe, expect, test } from "bun:test";
+import type { SimClient } from "./client.ts";
+import { withSeed } from "./random.ts";
+import { scenario } from "./scenario.ts";
+import { Scene } from "./scene.ts";
+import { MIB } from "./world.ts";
+
+const SMALL = {
+  router: { memoryBytes: 8 * MIB, paceDebtBytes: 256 * 1024 },
+  listener: { packetBytesMax: 2 * MIB },
+};
+
+/** Steps in which the client's connection stood paused. */
+class PauseCounter {
+  steps = 0;
+  private readonly scene: Scene;
+  private readonly client: SimClient;
+
+  constructor(scene: Scene, client: SimClient) {
+    this.scene = scene;
+    this.client = client;
+  }
+
+  look(): void {
+    const { connection } = this.client;
+    if (connection !== null && this.scene.world.paused.has(connection)) this.steps++;
+  }
+}
+
+describe("a quiet filter beside a flood", () => {
+  scenario(
+    "its slow reader is not overrun and holds nobody",
+    (random) => {
+      const scene = new Scene(random, SMALL);
+      const slow = scene.subscriber(
+        { id: "slow", version: random.pick([4, 5]), socket: { capacity: 300 } },
+        { "quiet/#": 0 },
+      );
+      const healthy = scene.subscriber({ id: "healthy", socket: { capacity: MIB } }, { "flood/#": 0 });
+      const quiet = scene.publisher({ id: "quiet" });
+      const flood = scene.publisher({ id: "flood" });
+      const pauses = new PauseCounter(scene, flood);
+      slow.manners.readMax = 20;
+      for (let step = 0; step < 200; step++) {
+        if (step % 2 === 0) scene.publish(quiet, `quiet/${step % 3}`, 0, 100);
+        for (let i = 0; i < 10; i++) scene.publish(flood, "flood/x", 0, 8_000);
+        scene.step();
+        pauses.look();
+      }
+      expect(slow.missing().length).toBeGreaterThan(30);
+      expect(healthy.missing().length).toBeLessThan(100);
+      expect(pauses.steps).toBe(0);
+      scene.settle();
+      expect(scene.world.router.stats.gapMessages).toBe(0);
+      scene.end();
+    },
+    1,
+    2,
+    3,
+  );
+});
+
+describe("two clients that publish to each other at QoS 1", () => {
+  scenario(
+    "never wait for each other for ever",
+    (random) => {
+      const scene = new Scene(random, SMALL);
+      const version = random.pick([4, 5] as const);
+      const socket = { capacity: 2_000, cutChance: 0.3, chunkMax: 50_000 };
+      const a = scene.subscriber({ id: "a", version, window: 50, receiveMaximum: 10, socket }, { "to/a": 1 });
+      const b = scene.subscriber({ id: "b", window: 50, socket }, { "to/b": 1 });
+      for (const client of [a, b]) client.manners.readMax = 3_000;
+      let left = 400;
+      scene.until(
+        () => {
+          for (const [from, topic] of [
+            [a, "to/b"],
+            [b, "to/a"],
+          ] as const) {
+            while (left > 0 && from.mayPublish) {
+              scene.publish(from, topic, 1, random.pick([10, 1_000, 8_000]));
+              left--;
+            }
+          }
+          return left === 0 && a.owed.size === 0 && b.owed.size === 0;
+        },
+        "all is delivered at the pace of slow readers",
+        4_000,
+      );
+      expect(scene.world.router.stats.quotaMessages).toBe(0);
+      scene.settle();
+      scene.end();
+    },
+    1,
+    2,
+    3,
+    4,
+  );
+});
+
+describe("a paced publisher", () => {
+  scenario(
+    "keeps its connection past its Keep Alive and loses nothing",
+    (random) => {
+      const scene = new Scene(random, SMALL);
+      const reader = scene.subscriber({ id: "reader", socket: { capacity: 20_000 } }, { t: 0 });
+      const publisher = scene.publisher({ id: "publisher", keepalive: 2, version: random.pick([4, 5]) });
+      const pauses = new PauseCounter(scene, publisher);
+      reader.manners.readMax = 4_000;
+      for (let i = 0; i < 3_000; i++) scene.publish(publisher, "t", 0, 2_000);
+      for (let step = 0; step < 1_200; step++) {
+        if (step % 100 === 0) publisher.ping();
+        scene.step();
+        pauses.look();
+      }
+      expect(pauses.steps).toBeGreaterThan(200);
+      expect(publisher.connected).toBe(true);
+      expect(scene.world.endings).toEqual([]);
+      scene.settle();
+      expect(scene.world.router.stats.gapMessages).toBe(0);
+      scene.end();
+    },
+    1,
+    2,
+  );
+
+  test("a client that is silent past one and a half Keep Alives is closed", () => {
+    withSeed(1, (random) => {
+      const scene = new Scene(random, SMALL);
+      const silent = scene.publisher({ id: "silent", keepalive: 2 });
+      scene.steps(280);
+      expect(silent.connected).toBe(true);
+      scene.steps(150);
+      expect(silent.connected).toBe(false);
+    });
+  });
+
+  scenario(
+    "is let go when its only reader has stalled",
+    (random) => {
+      const scene = new Scene(random, { ...SMALL, router: { ...SMALL.router, stallMs: 1_000 } });
+      const reader = scene.subscriber({ id: "reader", socket: { capacity: 20_000 } }, { t: 0 });
+      const publisher = scene.publisher({ id: "publisher", socket: { chunkMax: 20_000 } });
+      reader.manners.readMax = 0;
+      for (let i = 0; i < 1_000; i++) scene.publish(publisher, "t", 0, 2_000);
+      scene.steps(300);
+      expect(publisher.isFlushed).toBe(true);
+      expect(scene.world.paused.size).toBe(0);
+      scene.settle();
+      scene.end();
+    },
+    1,
+    2,
+  );
+});
+
+describe("a packet as large as allowed", () => {
+  for (const [from, to] of [
+    [4, 4],
+    [4, 5],
+    [5, 4],
+    [5, 5],
+  ] as const) {
+    scenario(
+      `v${from} → v${to} at every QoS`,
+      (random) => {
+        const scene = new Scene(random, { auditEvery: 5 });
+        const socket = { capacity: 100_000, cutChance: 0.2 };
+        const readers = ([0, 1, 2] as const).map((qos) =>
+          scene.subscriber({ id: `reader-${qos}`, version: to, socket }, { "large/#": qos }),
+        );
+        const publisher = scene.publisher({ id: "publisher", version: from, socket: { chunkMax: 300_000 } });
+        const topic = "large/topic";
+        for (const qos of [0, 1, 2] as const) {
+          const overhead = 1 + 4 + 2 + topic.length + (qos > 0 ? 2 : 0) + (from === 5 ? 1 : 0);
+          scene.publish(publisher, topic, qos, 4 * MIB - overhead);
+          scene.publish(publisher, topic, qos, 10);
+          scene.steps(20);
+        }
+        scene.settle();
+        expect(readers.map((reader) => reader.taken.length)).toEqual([6, 6, 6]);
+        expect(publisher.connections).toBe(1);
+        scene.end();
+      },
+      1,
+    );
+  }
+});
+
+describe("100 publishers whose chunks arrive in one poll", () => {
+  const kinds = [
+    { title: "large chunks, none behind a pause", socket: { lateChance: 0 }, messages: 32, bytes: 8_000 },
+    {
+      title: "chunks of which some come behind a pause",
+      socket: { chunkMax: 32_768 },
+      messages: 16,
+      bytes: 8_000,
+    },
+    { title: "small messages", socket: { lateChance: 0 }, messages: 100, bytes: 64 },
+  ];
+  for (const { title, socket, messages, bytes } of kinds) {
+    scenario(
+      `${title}: nothing is lost`,
+      (random) => {
+        const scene = new Scene(random, { auditEvery: 5 });
+        const reader = scene.subscriber({ id: "reader", socket: { capacity: 2 * MIB } }, { "fan/#": 0 });
+        const publishers: SimClient[] = [];
+        for (let i = 0; i < 100; i++) {
+          const publisher = scene.client({ id: `publisher-${i}`, version: random.pick([4, 5]), socket });
+          publisher.connect();
+          publishers.push(publisher);
+        }
+        scene.until(
+          () => publishers.every((publisher) => publisher.connected),
+          "the publishers are connected",
+        );
+        for (const publisher of publishers) {
+          for (let i = 0; i < messages; i++) scene.publish(publisher, `fan/${publisher.shape.id}`, 0, bytes);
+        }
+        scene.until(() => reader.taken.length === 100 * messages, "everything has come", 3_000);
+        scene.settle();
+        expect(scene.world.endings).toEqual([]);
+        scene.end();
+      },
+      1,
+      2,
+    );
+  }
+});
+
+describe("a subscriber that never reads", () => {
+  for (const qos of [0, 1] as const) {
+    scenario(
+      `at QoS ${qos} costs nobody else anything, and its gap is counted`,
+      (random) => {
+        const scene = new Scene(random, { ...SMALL, router: { ...SMALL.router, stallMs: 500 } });
+        const socket = { capacity: random.pick([100, 5_000, 60_000]) };
+        const deaf = scene.subscriber({ id: "deaf", version: random.pick([4, 5]), socket }, { "t/#": qos });
+        const healthy = scene.subscriber({ id: "healthy", socket: { capacity: MIB } }, { "t/#": qos });
+        const publisher = scene.publisher({ id: "publisher", window: 100 });
+        deaf.manners.readMax = 0;
+        let left = 4_000;
+        scene.until(
+          () => {
+            for (let i = 0; i < 20 && left > 0 && publisher.mayPublish; i++, left--) {
+              scene.publish(publisher, `t/${random.below(3)}`, qos, random.pick([100, 2_000, 4_000]));
+            }
+            return left === 0 && healthy.owed.size === 0;
+          },
+          "the healthy reader has everything",
+          3_000,
+        );
+        expect(healthy.taken.length).toBe(4_000);
+        expect(deaf.missing().length).toBeGreaterThan(3_000);
+        scene.settle();
+        const { stats } = scene.world.router;
+        expect(qos === 0 ? stats.gapMessages : stats.quotaMessages).toBeGreaterThan(0);
+        scene.end();
+      },
+      1,
+      2,
+      3,
+    );
+  }
+});

@@ -1,0 +1,157 @@
+// SimSocket: a socket without a kernel. The broker's side is the Socket port of net/connection.ts; the client's side
+// is plain. Between them lie two pipes of which the broker's outgoing one has a size and a mind of its own: it takes
+// a random part of what is written.
+
+import type { Connection, Socket } from "../../src/net/connection.ts";
+import type { Random } from "./random.ts";
+
+export interface SocketShape {
+  /** Bytes that lie between broker and client at most. */
+  readonly capacity?: number;
+  /** How often a write is cut although there is room. */
+  readonly cutChance?: number;
+  /** The largest chunk that one poll delivers to the broker. */
+  readonly chunkMax?: number;
+  /** How often a chunk still comes that the poll had when the socket was paused. */
+  readonly lateChance?: number;
+}
+
+const CHUNK_MAX = 512 * 1024;
+
+export class SimSocket implements Socket {
+  connection: Connection | null = null;
+  capacity: number;
+  cutChance: number;
+  chunkMax: number;
+  private readonly lateChance: number;
+  isPaused = false;
+  brokerEnded = false;
+  clientGone = false;
+  closeTold = false;
+  /** Bytes that the broker wrote in all. */
+  written = 0;
+  private needsDrain = false;
+  private chunkInPoll = false;
+  private outgoing: Buffer[] = [];
+  private outgoingBytes = 0;
+  private incoming: Buffer[] = [];
+  private incomingBytes = 0;
+  private readonly random: Random;
+
+  constructor(random: Random, shape: SocketShape) {
+    this.random = random;
+    this.capacity = shape.capacity ?? 64 * 1024;
+    this.cutChance = shape.cutChance ?? 0;
+    this.lateChance = shape.lateChance ?? 0.5;
+    this.chunkMax = Math.min(shape.chunkMax ?? CHUNK_MAX, CHUNK_MAX);
+  }
+
+  // ---- the broker's side
+
+  write(bytes: Uint8Array, at: number, length: number): number {
+    if (this.brokerEnded || this.clientGone) return -1;
+    if (at < 0 || length < 0 || at + length > bytes.length)
+      throw new Error("the broker writes what it does not have");
+    let accepted = Math.min(length, this.capacity - this.outgoingBytes);
+    if (accepted > 0 && this.random.chance(this.cutChance)) accepted = this.random.below(accepted + 1);
+    if (accepted > 0) {
+      this.outgoing.push(Buffer.from(bytes.slice(at, at + accepted)));
+      this.outgoingBytes += accepted;
+      this.written += accepted;
+    }
+    if (accepted < length) this.needsDrain = true;
+    return accepted;
+  }
+
+  pause(): void {
+    if (!this.isPaused) this.chunkInPoll = this.random.chance(this.lateChance);
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+  }
+
+  end(): void {
+    this.brokerEnded = true;
+  }
+
+  // ---- the poll's side
+
+  get isReadable(): boolean {
+    return (
+      this.incomingBytes > 0 && (!this.isPaused || this.chunkInPoll) && !this.brokerEnded && !this.clientGone
+    );
+  }
+
+  /** A chunk of what the client sent, freshly allocated as Bun does it. */
+  takeChunk(): Buffer {
+    this.chunkInPoll = false;
+    const size = this.random.chance(0.5) ? this.chunkMax : this.random.between(1, this.chunkMax);
+    return this.takeIncoming(Math.min(size, this.incomingBytes));
+  }
+
+  private takeIncoming(size: number): Buffer {
+    const chunk = Buffer.alloc(size);
+    let at = 0;
+    while (at < size) {
+      const first = this.incoming[0]!;
+      const take = Math.min(first.length, size - at);
+      first.copy(chunk, at, 0, take);
+      if (take === first.length) this.incoming.shift();
+      else this.incoming[0] = first.subarray(take);
+      at += take;
+    }
+    this.incomingBytes -= size;
+    return chunk;
+  }
+
+  /** True once when there is room again after a short write. */
+  takeDrain(): boolean {
+    if (!this.needsDrain || this.outgoingBytes >= this.capacity || this.brokerEnded || this.clientGone)
+      return false;
+    this.needsDrain = false;
+    return true;
+  }
+
+  // ---- the client's side
+
+  send(bytes: Buffer): void {
+    if (this.clientGone || bytes.length === 0) return;
+    this.incoming.push(bytes);
+    this.incomingBytes += bytes.length;
+  }
+
+  /** Bytes that the client sent and the broker has not got. */
+  get unreadByBroker(): number {
+    return this.incomingBytes;
+  }
+
+  get unreadByClient(): number {
+    return this.outgoingBytes;
+  }
+
+  read(max: number): Buffer {
+    if (this.outgoingBytes === 0 || max === 0) return Buffer.alloc(0);
+    const all = this.outgoing.length === 1 ? this.outgoing[0]! : Buffer.concat(this.outgoing);
+    const taken = all.subarray(0, Math.min(max, all.length));
+    const rest = all.subarray(taken.length);
+    this.outgoing = rest.length === 0 ? [] : [rest];
+    this.outgoingBytes = rest.length;
+    return taken;
+  }
+
+  /** The broker has closed and the client has read everything before that. */
+  get atEnd(): boolean {
+    return this.brokerEnded && this.outgoingBytes === 0;
+  }
+
+  /** The client's network fails: nothing arrives any more, either way. */
+  cut(): void {
+    this.clientGone = true;
+    this.incoming = [];
+    this.incomingBytes = 0;
+    this.outgoing = [];
+    this.outgoingBytes = 0;
+  }
+}

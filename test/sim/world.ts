@@ -1,0 +1,237 @@
+// World: the real Router and its Connections on a clock, a scheduler and sockets of the simulation's own. One step is
+// one visit to the poll, in the order that Bun keeps: a data or drain callback, the microtasks behind it, the next
+// callback, and when all sockets were read the turns that were put off.
+
+import { ByteWriter } from "../../src/base/byteWriter.ts";
+import type { Clock } from "../../src/base/clock.ts";
+import type { Closed } from "../../src/net/closeCause.ts";
+import { Connection, type ConnectionHost } from "../../src/net/connection.ts";
+import type { ListenerSettings } from "../../src/net/settings.ts";
+import type { Scheduler } from "../../src/router/readyQueue.ts";
+import { Router } from "../../src/router/router.ts";
+import type { RouterSettings } from "../../src/router/settings.ts";
+import { audit } from "./audit.ts";
+import type { Random } from "./random.ts";
+import { SimSocket, type SocketShape } from "./socket.ts";
+
+export const MIB = 1024 * 1024;
+
+const TRICKLE_MS = 50;
+const TICK_MS = 1000;
+/** Turns that one callback may set off. */
+const MICROTASKS_MAX = 1000;
+
+export const routerSettings: RouterSettings = {
+  id: 0,
+  memoryBytes: 16 * MIB,
+  connectionsMax: 10_000,
+  batchMessagesMax: 200,
+  retentionBytes: 64 * MIB,
+  retentionByFilter: [],
+  initializedFilters: [],
+  sharedStrategy: "roundrobin",
+  paceDebtBytes: MIB,
+  stallMs: 5_000,
+};
+
+export const listenerSettings: ListenerSettings = {
+  section: "v4.1",
+  name: "simulation",
+  host: "127.0.0.1",
+  port: 0,
+  versions: [3, 4, 5],
+  nextConnectionDelayMs: 0,
+  connectTimeoutMs: 5_000,
+  payloadBytesMax: 4 * MIB,
+  packetBytesMax: 4 * MIB,
+  inflightMax: 100,
+  receiveMaximum: 1_000,
+  topicAliasMaximum: 16,
+  qosMax: 2,
+  retainAvailable: true,
+  wildcardAvailable: true,
+  sharedAvailable: true,
+  identifiersAvailable: true,
+  keepAliveMax: 0,
+  sessionExpiryMax: 0xffff_ffff,
+  emptyClientIdentifier: true,
+  queueMessagesMax: 100_000,
+  queueBytesMax: 64 * MIB,
+  users: null,
+  dynamicFilters: true,
+};
+
+export class SimClock implements Clock {
+  /** Not at zero: nothing may rely on that. */
+  ms = 5_000_000;
+
+  nowMs(): number {
+    return this.ms;
+  }
+
+  wallMs(): number {
+    return 1_700_000_000_000 + this.ms;
+  }
+}
+
+export class SimScheduler implements Scheduler {
+  private microtasks: (() => void)[] = [];
+  private afterPoll: (() => void)[] = [];
+
+  soon(turn: () => void): void {
+    this.microtasks.push(turn);
+  }
+
+  later(turn: () => void): void {
+    this.afterPoll.push(turn);
+  }
+
+  runMicrotasks(): void {
+    for (let runs = 0; this.microtasks.length > 0; runs++) {
+      if (runs > MICROTASKS_MAX) throw new Error("microtasks starve the poll");
+      this.microtasks.shift()?.();
+    }
+  }
+
+  runLater(): void {
+    const turns = this.afterPoll;
+    this.afterPoll = [];
+    for (const turn of turns) {
+      turn();
+      this.runMicrotasks();
+    }
+  }
+
+  get isIdle(): boolean {
+    return this.microtasks.length === 0 && this.afterPoll.length === 0;
+  }
+}
+
+export interface WorldShape {
+  readonly router?: Partial<RouterSettings>;
+  readonly listener?: Partial<ListenerSettings>;
+  /** Compares every budget with what its owners hold at every so many steps; 0 never. */
+  readonly auditEvery?: number;
+}
+
+export class World implements ConnectionHost {
+  readonly random: Random;
+  readonly clock = new SimClock();
+  readonly scheduler = new SimScheduler();
+  readonly router: Router;
+  readonly listener: ListenerSettings;
+  readonly out = new ByteWriter(64 * 1024);
+  readonly paused = new Set<Connection>();
+  readonly connectionsMax: number;
+  readonly open = new Set<Connection>();
+  /** Why connections ended, oldest first. */
+  readonly endings: Closed[] = [];
+  readonly budgetBytes: number;
+  private readonly sockets = new Set<SimSocket>();
+  private readonly auditEvery: number;
+  private nextTrickleMs: number;
+  private nextTickMs: number;
+  private connections = 0;
+  private assigned = 0;
+  private steps = 0;
+
+  constructor(random: Random, shape: WorldShape = {}) {
+    this.random = random;
+    const settings = { ...routerSettings, ...shape.router };
+    this.listener = { ...listenerSettings, ...shape.listener };
+    this.connectionsMax = settings.connectionsMax;
+    this.budgetBytes = settings.memoryBytes;
+    this.auditEvery = shape.auditEvery ?? 1;
+    this.router = new Router(settings, { clock: this.clock, scheduler: this.scheduler, seed: random.next() });
+    this.nextTrickleMs = this.clock.ms + TRICKLE_MS;
+    this.nextTickMs = this.clock.ms + TICK_MS;
+  }
+
+  assignIdentifier(): string {
+    return `assigned-${++this.assigned}`;
+  }
+
+  connected(): void {}
+
+  closed(connection: Connection, closed: Closed): void {
+    this.open.delete(connection);
+    this.endings.push(closed);
+  }
+
+  /** A client's new socket, accepted. */
+  connect(shape: SocketShape = {}): SimSocket {
+    const socket = new SimSocket(this.random, shape);
+    const connection = new Connection(this, this.listener, socket, ++this.connections, "10.0.0.1");
+    socket.connection = connection;
+    this.open.add(connection);
+    this.sockets.add(socket);
+    return socket;
+  }
+
+  /** One visit to the poll. */
+  poll(): void {
+    for (const socket of this.random.shuffle([...this.sockets])) {
+      const connection = socket.connection!;
+      if ((socket.clientGone || socket.brokerEnded) && !socket.closeTold) {
+        socket.closeTold = true;
+        this.sockets.delete(socket);
+        connection.closed();
+        this.scheduler.runMicrotasks();
+        continue;
+      }
+      if (socket.isReadable) {
+        connection.data(socket.takeChunk());
+        this.scheduler.runMicrotasks();
+      }
+      if (socket.takeDrain()) {
+        connection.drain();
+        this.scheduler.runMicrotasks();
+      }
+    }
+    this.scheduler.runLater();
+  }
+
+  /** Time passes; timers that fall due run. */
+  advance(ms: number): void {
+    const until = this.clock.ms + ms;
+    for (;;) {
+      const due = Math.min(this.nextTrickleMs, this.nextTickMs);
+      if (due > until) break;
+      this.clock.ms = due;
+      if (due === this.nextTrickleMs) {
+        this.nextTrickleMs += TRICKLE_MS;
+        for (const connection of [...this.paused]) {
+          connection.trickle();
+          this.scheduler.runMicrotasks();
+        }
+      }
+      if (due === this.nextTickMs) {
+        this.nextTickMs += TICK_MS;
+        for (const connection of [...this.open]) connection.checkTime(due);
+        this.router.tick();
+        this.scheduler.runMicrotasks();
+      }
+    }
+    this.clock.ms = until;
+  }
+
+  step(ms: number): void {
+    this.poll();
+    this.advance(ms);
+    this.check();
+  }
+
+  /** What holds at every step. */
+  check(): void {
+    let bytesMax = 0;
+    for (const budget of Object.values(this.router.budgets)) {
+      bytesMax += budget.bytesMax;
+      if (budget.used < 0 || budget.used > budget.bytesMax) {
+        throw new Error(`budget ${budget.name}: ${budget.used} of ${budget.bytesMax} bytes`);
+      }
+    }
+    if (bytesMax > this.budgetBytes) throw new Error("the budgets are more than the memory");
+    this.steps++;
+    if (this.auditEvery > 0 && this.steps % this.auditEvery === 0) audit(this.router, this.open);
+  }
+}
