@@ -1,12 +1,12 @@
 // Broker: the composition root. It makes the router and its listeners, drives their clocks and says what happened.
 
 import type { Clock } from "./base/clock.ts";
-import { ByteWriter } from "./base/byteWriter.ts";
 import type { Logger } from "./base/logger.ts";
 import type { BrokerSettings } from "./config/settings.ts";
 import type { Closed } from "./net/closeCause.ts";
 import type { Connection } from "./net/connection.ts";
-import { Listener, type ListenerHost } from "./net/listener.ts";
+import { Host, type HostListener, RELAX_MS, TICK_MS, TRICKLE_MS } from "./net/host.ts";
+import { Listener } from "./net/listener.ts";
 import { errors } from "./packet/error.ts";
 import { reasonCodeName } from "./packet/reasonCode.ts";
 import { Router } from "./router/router.ts";
@@ -25,105 +25,60 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
-/** How often a paused publisher is let deliver one chunk, so that its acknowledgements and PINGREQ flow. */
-const TRICKLE_MS = 50;
-/** Connections that trickle whatever the log's room. */
-const TRICKLE_MIN = 2;
-/** The largest chunk that Bun hands to `data`. */
-const CHUNK_BYTES_MAX = 512 * 1024;
-const TICK_MS = 1000;
-/** How soon a reader that does not move is left behind. */
-const PACING_MS = 10;
 /** How long stop() waits for clients to take their last bytes. */
 const STOP_MS = 500;
 
 const systemClock: Clock = { nowMs: () => performance.now(), wallMs: () => Date.now() };
 
-class BrokerHost implements ListenerHost {
-  readonly router: Router;
-  readonly out = new ByteWriter(64 * 1024);
-  readonly paused = new Set<Connection>();
-  readonly connectionsMax: number;
-  readonly open = new Set<Connection>();
+/** One line for each connection's end: who, why, after how long. */
+class ConnectionLog implements HostListener {
   private readonly logger: Logger;
-  private connections = 0;
-  private assigned = 0;
-  private readonly identifierPrefix = `millrace-${crypto.randomUUID().slice(0, 8)}-`;
 
-  constructor(settings: BrokerSettings, logger: Logger) {
+  constructor(logger: Logger) {
     this.logger = logger;
-    this.connectionsMax = settings.router.connectionsMax;
-    this.router = new Router(settings.router, {
-      clock: systemClock,
-      scheduler: { soon: queueMicrotask, later: (turn) => void setImmediate(turn) },
-      seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
-    });
-  }
-
-  nextConnectionNumber(): number {
-    return ++this.connections;
-  }
-
-  assignIdentifier(): string {
-    return `${this.identifierPrefix}${++this.assigned}`;
-  }
-
-  opened(connection: Connection): void {
-    this.open.add(connection);
   }
 
   connected(connection: Connection): void {
-    if (!this.logger.isEnabled("debug")) return;
-    this.logger.debug(this.fields(connection), "client connected");
+    if (this.logger.isEnabled("debug")) this.logger.debug(fieldsOf(connection), "client connected");
   }
 
   closed(connection: Connection, closed: Closed): void {
-    this.open.delete(connection);
     if (!this.logger.isEnabled("info")) return;
-    const seconds = Math.round(systemClock.nowMs() - connection.openedMs) / 1000;
     const fields = {
-      ...this.fields(connection),
+      ...fieldsOf(connection),
       cause: closed.cause,
       reason: reasonCodeName(closed.reason),
       statement: closed.statement,
-      seconds,
+      seconds: Math.round(systemClock.nowMs() - connection.openedMs) / 1000,
     };
     if (closed.cause === "error" || closed.cause === "no_memory") this.logger.warn(fields, closed.message);
     else if (connection.session === null && closed.cause === "lost") this.logger.debug(fields, closed.message);
     else this.logger.info(fields, closed.message);
   }
+}
 
-  private fields(connection: Connection): object {
-    return {
-      client_id: connection.session?.clientIdentifier,
-      connection_id: connection.number,
-      listener: connection.listener.section,
-      remote: connection.remoteAddress,
-      version: connection.level,
-    };
-  }
+function fieldsOf(connection: Connection): object {
+  return {
+    client_id: connection.session?.clientIdentifier,
+    connection_id: connection.number,
+    listener: connection.listener.section,
+    remote: connection.remoteAddress,
+    version: connection.level,
+  };
+}
 
-  tick(): void {
-    const now = systemClock.nowMs();
-    for (const connection of this.open) connection.checkTime(now);
-    this.router.tick();
-  }
-
-  /** Lets as many paused connections deliver one chunk as the log has room for, each in its turn. */
-  trickle(): void {
-    let count = Math.max(TRICKLE_MIN, Math.floor(this.router.log.freeBytes / CHUNK_BYTES_MAX / 2));
-    for (const connection of [...this.paused]) {
-      if (count-- === 0) return;
-      this.paused.delete(connection);
-      this.paused.add(connection);
-      connection.trickle();
-    }
-  }
+function newRouter(settings: BrokerSettings): Router {
+  return new Router(settings.router, {
+    clock: systemClock,
+    scheduler: { soon: queueMicrotask, later: (turn) => void setImmediate(turn) },
+    seed: crypto.getRandomValues(new Uint32Array(1))[0]!,
+  });
 }
 
 /** Listens as `settings` say. Rejects with the system's error, `code` and `address` included, when a listener cannot. */
 export async function startBroker(settings: BrokerSettings, logger: Logger): Promise<Broker> {
-  const host = new BrokerHost(settings, logger);
+  const prefix = `millrace-${crypto.randomUUID().slice(0, 8)}-`;
+  const host = new Host(newRouter(settings), new ConnectionLog(logger), prefix);
   const listeners: Listener[] = [];
   try {
     for (const listener of settings.listeners) listeners.push(new Listener(listener, host));
@@ -135,9 +90,11 @@ export async function startBroker(settings: BrokerSettings, logger: Logger): Pro
       section: failed.section,
     });
   }
-  const ticking = setInterval(() => host.tick(), TICK_MS);
-  const trickling = setInterval(() => host.trickle(), TRICKLE_MS);
-  const pacing = setInterval(() => host.router.relax(), PACING_MS);
+  const timers = [
+    setInterval(() => host.tick(), TICK_MS),
+    setInterval(() => host.trickle(), TRICKLE_MS),
+    setInterval(() => host.relax(), RELAX_MS),
+  ];
   let stopped: Promise<void> | null = null;
   return {
     listeners: listeners.map(({ settings: { section, name, host: address }, port }) => ({
@@ -148,13 +105,13 @@ export async function startBroker(settings: BrokerSettings, logger: Logger): Pro
     })),
     router: host.router,
     stop() {
-      stopped ??= stop(host, listeners, [ticking, trickling, pacing]);
+      stopped ??= stop(host, listeners, timers);
       return stopped;
     },
   };
 }
 
-async function stop(host: BrokerHost, listeners: Listener[], timers: Timer[]): Promise<void> {
+async function stop(host: Host, listeners: Listener[], timers: Timer[]): Promise<void> {
   for (const listener of listeners) listener.stop();
   for (const timer of timers) clearInterval(timer);
   for (const connection of [...host.open]) connection.fail(errors.serverShuttingDown);

@@ -146,6 +146,13 @@ export function pin(segment: Segment, reader: Pinned): void {
   segment.pinned = reader;
 }
 
+/** Makes sure that `reader` pins `segment` or an older one. */
+export function pinBack(segment: Segment, reader: Pinned): void {
+  if (reader.pinnedIn !== null && reader.pinnedIn.sequence <= segment.sequence) return;
+  unpin(reader);
+  pin(segment, reader);
+}
+
 /** Takes `reader` out of the list it is in, if any. */
 export function unpin(reader: Pinned): void {
   const segment = reader.pinnedIn;

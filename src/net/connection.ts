@@ -48,6 +48,7 @@ export const ConnectionState = { AwaitConnect: 0, Connected: 1, Closing: 2, Clos
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
 const CONNECT_BYTES_MAX = 256 * 1024;
+const NO_CHUNK = Buffer.alloc(0);
 const KEEP_ALIVE_FACTOR_MS = 1500;
 
 export class Connection implements DeliveryPort {
@@ -70,7 +71,11 @@ export class Connection implements DeliveryPort {
   /** Publishes too fast for a healthy reader, or its chunk waits for room. */
   private isPaced = false;
   private parked: Buffer | null = null;
+  /** The log had no room for the packet at which packets() stopped. */
+  private waits = false;
   private readonly partial: Partial;
+  /** The partial packet is whole and waits for room in the log; later chunks are parked behind it. */
+  private partialWaits = false;
 
   constructor(host: ConnectionHost, listener: ListenerSettings, socket: Socket, number: number, address: string) {
     this.host = host;
@@ -91,11 +96,8 @@ export class Connection implements DeliveryPort {
   data(chunk: Buffer): void {
     if (this.state >= ConnectionState.Closing) return;
     this.lastSeenMs = this.host.router.clock.nowMs();
-    if (this.parked !== null) {
-      this.park(chunk, 0, chunk.length);
-      return;
-    }
-    this.receive(chunk);
+    if (this.parked !== null || this.partialWaits) this.park(chunk, 0, chunk.length);
+    else this.receive(chunk);
   }
 
   private receive(chunk: Buffer): void {
@@ -109,24 +111,33 @@ export class Connection implements DeliveryPort {
   private walk(chunk: Buffer, out: ByteWriter): void {
     let at = 0;
     if (this.partial.length > 0) {
-      const status = this.partial.add(chunk, 0, chunk.length, this.packetBytesMax);
-      if (status === PartialStatus.NeedMore) return;
-      if (status !== PartialStatus.Whole) {
-        this.fail(partialError(status));
-        return;
+      if (!this.partialWaits) {
+        const status = this.partial.add(chunk, 0, chunk.length, this.packetBytesMax);
+        if (status === PartialStatus.NeedMore) return;
+        if (status !== PartialStatus.Whole) {
+          this.fail(partialError(status));
+          return;
+        }
+        at = this.partial.taken;
       }
-      at = this.partial.taken;
       const { bytes, length } = this.partial;
+      this.partialWaits = false;
       const done = this.packets(bytes, 0, length, out);
-      this.partial.clear();
-      if (done < length) {
-        if (this.parked !== null) this.park(chunk, at, chunk.length);
+      if (this.waits) {
+        this.partialWaits = true;
+        if (at < chunk.length) this.park(chunk, at, chunk.length);
         return;
       }
+      this.partial.clear();
+      if (done < length) return;
     }
     const end = chunk.length;
     at = this.packets(chunk, at, end, out);
-    if (at === end || this.state >= ConnectionState.Closing || this.parked !== null) return;
+    if (at === end || this.state >= ConnectionState.Closing) return;
+    if (this.waits) {
+      this.park(chunk, at, end);
+      return;
+    }
     const status = this.partial.add(chunk, at, end, this.packetBytesMax);
     if (status !== PartialStatus.NeedMore) this.fail(partialError(status));
   }
@@ -139,13 +150,15 @@ export class Connection implements DeliveryPort {
   private packets(chunk: Buffer, at: number, end: number, out: ByteWriter): number {
     let position = at;
     let view: DataView | null = null;
+    this.waits = false;
     while (position < end && this.state < ConnectionState.Closing) {
       const first = chunk[position]!;
       if ((first & 0xf0) === PacketType.Publish && this.publisher !== null) {
         if (view === null) view = new DataView(chunk.buffer, chunk.byteOffset, chunk.length);
         const { ingest } = this.host.router;
         position = ingest.ingest(this.publisher, chunk, view, position, end, out);
-        if (ingest.status !== IngestStatus.Other && !this.afterIngest(ingest.status, chunk, position, end, out)) {
+        if (ingest.status !== IngestStatus.Other) {
+          this.afterIngest(ingest.status, out);
           return position;
         }
       } else if (first === PacketType.Puback && position + 4 <= end && chunk[position + 1] === 2 && this.session) {
@@ -162,14 +175,15 @@ export class Connection implements DeliveryPort {
     return position;
   }
 
-  /** Ingest stopped at `position`. False: nothing more is taken from this chunk now. */
-  private afterIngest(status: number, chunk: Buffer, position: number, end: number, out: ByteWriter): boolean {
-    if (status === IngestStatus.NoRoom) this.park(chunk, position, end);
-    else if (status < 0) {
+  /** Ingest stopped within the chunk. */
+  private afterIngest(status: number, out: ByteWriter): void {
+    if (status === IngestStatus.NoRoom) {
+      this.waits = true;
+      this.pauseSocket();
+    } else if (status < 0) {
       this.flush(out); // what was acknowledged before the error still is
       this.fail(errorOfCode(status));
     }
-    return false;
   }
 
   /** Takes the packet at `position`. Returns the position behind it, -1 while it is not whole or cannot be. */
@@ -282,7 +296,7 @@ export class Connection implements DeliveryPort {
   }
 
   private mustPause(): boolean {
-    return this.isPaced || this.parked !== null || this.outbound.controlBytes > CONTROL_BYTES_MAX;
+    return this.isPaced || this.parked !== null || this.partialWaits || this.outbound.controlBytes > CONTROL_BYTES_MAX;
   }
 
   private pauseSocket(): void {
@@ -297,30 +311,36 @@ export class Connection implements DeliveryPort {
     this.socket.resume();
   }
 
-  /** Every 50 ms while paused: the parked chunk is tried again, or one more chunk is let in. */
+  /** Every 50 ms while paused: what waits is tried again, or one more chunk is let in. */
   trickle(): void {
     const { parked } = this;
-    if (parked !== null) {
+    if (parked !== null || this.partialWaits) {
       this.parked = null;
-      this.host.router.budgets.parked.give(parked.length);
-      this.receive(parked);
-      if (this.parked === null && !this.mustPause()) this.resumeSocket();
+      if (parked !== null) this.host.router.budgets.parked.give(parked.length);
+      this.receive(parked ?? NO_CHUNK);
+      if (!this.mustPause()) this.resumeSocket();
       return;
     }
     this.lastSeenMs = this.host.router.clock.nowMs();
     this.socket.resume();
   }
 
-  /** chunk[at..end) waits until the log has room. */
+  /** chunk[at..end) waits until the log has room; when too much waits already, what cannot be stored is refused. */
   private park(chunk: Buffer, at: number, end: number): void {
-    const { parked } = this.host.router.budgets;
-    if (!parked.take(end - at)) {
+    const { router } = this.host;
+    if (router.budgets.parked.take(end - at)) {
+      const rest = chunk.subarray(at, end);
+      this.parked = this.parked === null ? Buffer.from(rest) : Buffer.concat([this.parked, rest]);
+      this.pauseSocket();
+      return;
+    }
+    if (this.parked !== null || this.partialWaits || router.ingest.refusing) {
       this.fail(errors.quotaExceeded);
       return;
     }
-    const rest = chunk.subarray(at, end);
-    this.parked = this.parked === null ? Buffer.from(rest) : Buffer.concat([this.parked, rest]);
-    this.pauseSocket();
+    router.ingest.refusing = true;
+    this.receive(chunk.subarray(at, end));
+    router.ingest.refusing = false;
   }
 
   // ---- ending

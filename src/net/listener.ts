@@ -2,7 +2,8 @@
 // core, Bun's sockets are named.
 
 import type { Socket as BunSocket, TCPSocketListener } from "bun";
-import { Connection, type ConnectionHost, type Socket } from "./connection.ts";
+import { Connection, type Socket } from "./connection.ts";
+import type { Host } from "./host.ts";
 import type { ListenerSettings } from "./settings.ts";
 
 /** Bun hands a fresh buffer to `data` for every chunk; it is never kept. */
@@ -34,11 +35,6 @@ class TcpSocket implements Socket {
   }
 }
 
-export interface ListenerHost extends ConnectionHost {
-  nextConnectionNumber(): number;
-  opened(connection: Connection): void;
-}
-
 export class Listener {
   readonly settings: ListenerSettings;
   private readonly server: TCPSocketListener<SocketData>;
@@ -46,7 +42,7 @@ export class Listener {
   private nextStartMs = 0;
 
   /** Listens at once; throws what Bun throws, with `code`, when it cannot. */
-  constructor(settings: ListenerSettings, host: ListenerHost) {
+  constructor(settings: ListenerSettings, host: Host) {
     this.settings = settings;
     const delay = (socket: BunSocket<SocketData>) => this.delay(socket);
     this.server = Bun.listen<SocketData>({

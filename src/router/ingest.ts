@@ -33,6 +33,8 @@ const DUP = 8;
 export class Ingest {
   /** Why the last ingest() stopped: an IngestStatus, or the negative code of an error. */
   status: number = IngestStatus.Other;
+  /** Nothing may wait: a message that the log has no room for is refused (QoS 0: dropped) and counted. */
+  refusing = false;
 
   private readonly log: CommitLog;
   private readonly filters: Filters;
@@ -168,6 +170,9 @@ export class Ingest {
       if (status === 0) {
         this.repeatable = topicEnd - at + (publisher.v5 ? 1 : 0);
         this.repeatMatched = route.filters.length > 0;
+      } else if (this.refusing) {
+        this.stats.refusedPublishes++;
+        return 0;
       }
       return status;
     }
@@ -261,10 +266,10 @@ export class Ingest {
       const props = publisher.v5 ? position : payload;
       status = this.stageCanonical(publisher, chunk, route, runClass, topic, topicAt, topicBytes, props, payload, end, aliasAt);
     }
-    if (status === IngestStatus.NoRoom && qos !== 0 && publisher.v5) {
+    if (status === IngestStatus.NoRoom && (this.refusing || (qos !== 0 && publisher.v5))) {
       this.stats.refusedPublishes++;
-      acknowledgeWith(out, true, qos, identifier, errors.quotaExceeded.reason);
-      return 0;
+      if (qos !== 0) acknowledgeWith(out, publisher.v5, qos, identifier, errors.quotaExceeded.reason);
+      return qos === 0 || publisher.v5 ? 0 : errors.quotaExceeded.code;
     }
     if (status !== 0 || qos === 0) return status;
     if (qos === 1) acknowledge(out, PacketType.Puback, identifier);

@@ -215,6 +215,7 @@ export class Lanes {
   }
 
   private batchFor(reader: Reader, session: Session, second: number, raw: boolean): Batch | null {
+    if (!this.mayShare(session)) return null;
     for (let i = 0; i < BATCHES; i++) {
       const batch = this.batches[i]!;
       if (batch.serves(reader, session, second, raw)) return batch;
@@ -225,6 +226,11 @@ export class Lanes {
   /** Positions have moved: no batch may be shared any more. */
   forgetBatches(): void {
     for (const batch of this.batches) batch.invalidate();
+  }
+
+  /** Nothing of the session's own shows in its frames. */
+  private mayShare(session: Session): boolean {
+    return session.qos0From <= this.log.oldest.baseOffset && session.aliasMax === 0;
   }
 
   private freshBatch(): Batch {
@@ -255,7 +261,7 @@ export class Lanes {
 
   /** Copies scattered runs, as they lie, behind each other. */
   private gather(batch: Batch, reader: Reader, session: Session, second: number): void {
-    batch.begin(reader, session, second, this.log.head, true, true);
+    batch.begin(reader, session, second, this.log.head, true, this.mayShare(session));
     const pending = reader.pending;
     while (batch.length < BATCH_BYTES) {
       const first = earliestOf(batch, pending.length);
@@ -302,8 +308,7 @@ export class Lanes {
     let batch = this.batchFor(reader, session, second, false);
     if (batch === null) {
       batch = this.freshBatch();
-      const shareable = session.qos0From <= this.log.oldest.baseOffset && session.aliasMax === 0;
-      batch.begin(reader, session, second, this.log.head, false, shareable);
+      batch.begin(reader, session, second, this.log.head, false, this.mayShare(session));
       this.renderer.build(batch, reader, session, second, this.batchMessagesMax);
     } else this.renderer.large = null;
     const whole = batch.pieces;

@@ -1,10 +1,12 @@
 // Retention: what gives way when the log's budget is used up, in this order: what nobody owes any more; what sparse
-// old segments hold beside the few messages that somebody owes; QoS 0 messages of readers that lag, beyond the
-// filter's retention first; what offline sessions are owed, beyond their quota first. What is skipped is counted to
+// old segments hold beside the few messages that somebody owes; QoS 0 messages of readers that lag and for which no
+// publisher waits, beyond the filter's retention first; what sessions that are offline or do not move are owed,
+// beyond their quota first. What is skipped is counted to
 // the message. Then there is no room, and publishers are refused or wait.
 
 import { assert } from "../base/assert.ts";
 import type { Offset } from "../base/brand.ts";
+import type { Clock } from "../base/clock.ts";
 import { Cleaner, type CleanerOwner, type Position } from "../log/cleaner.ts";
 import type { CommitLog } from "../log/commitLog.ts";
 import type { Pinned, Segment } from "../log/segment.ts";
@@ -36,6 +38,7 @@ export class Retention implements CleanerOwner {
   private readonly groups: ShareGroups;
   private readonly settings: RouterSettings;
   private readonly stats: Stats;
+  private readonly clock: Clock;
   private readonly cleaner: Cleaner;
   private readonly walk = new Batch();
   /** Kept for the cleaner, so that it can work when nothing else is free. */
@@ -48,6 +51,7 @@ export class Retention implements CleanerOwner {
     groups: ShareGroups,
     settings: RouterSettings,
     stats: Stats,
+    clock: Clock,
   ) {
     this.log = log;
     this.filters = filters;
@@ -55,6 +59,7 @@ export class Retention implements CleanerOwner {
     this.groups = groups;
     this.settings = settings;
     this.stats = stats;
+    this.clock = clock;
     this.cleaner = new Cleaner(log, this);
     this.spare = log.obtainForCleaner(0, 0);
     assert(this.spare !== null, "the log's budget has room for the cleaner's segment");
@@ -70,9 +75,9 @@ export class Retention implements CleanerOwner {
     this.boundReaders(oldest);
     if (this.releasedPast(oldest)) return true;
     if (this.clean()) return true;
-    this.cutQos0(oldest, () => true);
+    this.cutQos0(oldest, (reader) => !this.isAwaited(reader));
     if (this.releasedPast(oldest) || this.clean()) return true;
-    this.shrinkOffline(oldest);
+    this.shrinkQueues(oldest);
     return this.releasedPast(oldest) || this.clean();
   }
 
@@ -128,13 +133,23 @@ export class Retention implements CleanerOwner {
     }
   }
 
-  /** Offline sessions give up what they are owed in `segment`. */
-  private shrinkOffline(segment: Segment): void {
+  /** Sessions that are offline or do not move give up what they are owed in `segment`. */
+  private shrinkQueues(segment: Segment): void {
     for (const reader of this.pinnedIn(segment)) {
-      if (reader.state !== ReaderState.Offline || reader.session === null) continue;
+      if (reader.state !== ReaderState.Offline && !this.hasStalled(reader)) continue;
       const skipped = this.skip(reader, 2, segment.sequence);
       this.stats.quotaMessages += skipped.messages;
     }
+  }
+
+  private hasStalled(reader: Reader): boolean {
+    return this.clock.nowMs() - reader.progressMs > this.settings.stallMs;
+  }
+
+  /** A healthy reader for which publishers are held back at this moment: what it owes is not cut. */
+  private isAwaited(reader: Reader): boolean {
+    if (reader.state === ReaderState.Offline || this.hasStalled(reader)) return false;
+    return reader.pending.some((subscription) => this.filters.stateOf(subscription).paced !== null);
   }
 
   /** Drops the oldest of what a session is owed until it is within its quota. [its listener's queue quotas] */

@@ -78,7 +78,7 @@ export class Router implements LogOwner {
     this.subscriptions = new Subscribe(filters, this.groups, this.replays, lanes, budgets.sessions);
     this.acknowledgements = new Acknowledge(ready, (session) => this.groups.roomIn(session));
     this.redelivery = new Redelivery(log, lanes, stats, clock);
-    this.retention = new Retention(log, filters, lanes, this.groups, settings, stats);
+    this.retention = new Retention(log, filters, lanes, this.groups, settings, stats, clock);
     this.local = new LocalPublish(log, filters, this.ingest, this.retained, clock);
     this.sessions = new Sessions({
       log,

@@ -102,11 +102,7 @@ export class Sessions {
   takeOver(clientIdentifier: string, cleanStart: boolean): void {
     const session = this.byIdentifier.get(clientIdentifier);
     if (session === undefined) return;
-    const { port } = session;
-    if (port !== null) {
-      this.connectionEnded(session, port, session.will); // [MQTT-3.1.4-3]
-      port.disconnect(errors.sessionTakenOver);
-    }
+    session.port?.disconnect(errors.sessionTakenOver); // [MQTT-3.1.4-3]
     if (cleanStart) this.end(session); // [MQTT-3.1.2-4]
   }
 

@@ -5,7 +5,7 @@
 import type { Offset } from "../base/brand.ts";
 import type { Clock } from "../base/clock.ts";
 import type { CommitLog } from "../log/commitLog.ts";
-import { RUN_CLASS, RUN_FIRST, RUN_STRIDE, RUN_TIME, type Segment } from "../log/segment.ts";
+import { RUN_CLASS, RUN_FIRST, RUN_STRIDE, RUN_TIME, pinBack, type Segment } from "../log/segment.ts";
 import { frameBytes } from "../packet/frame.ts";
 import { InflightState } from "../session/inflight.ts";
 import { Reader, ReaderState } from "../session/reader.ts";
@@ -147,6 +147,9 @@ export class ShareGroups {
       const group = this.byNumber.get(origin);
       if (group === undefined || state !== InflightState.Qos1) continue;
       session.inflight.settle(identifier);
+      const segment = this.log.segmentOf(offset);
+      if (segment === null) continue;
+      pinBack(segment, group.reader);
       group.returned.push(offset);
       group.returned.sort((a, b) => a - b);
       this.stir(group);
@@ -250,6 +253,7 @@ export class ShareGroups {
     const batch = this.batch;
     const port = session.port!;
     const pieces = this.lanes.stamp(batch, session, group.number);
+    if (pieces > 0) pinBack(batch.source[0]!, session.reader); // what is in flight or half written stays
     if (pieces < batch.pieces) this.lanes.renderer.forgetAliases(session, pieces);
     if (pieces === 0) return 0;
     const length = batch.at[pieces]!;
