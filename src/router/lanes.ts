@@ -317,7 +317,10 @@ export class Lanes {
     if (pieces === 0 && whole > 0) return Wrote.NoWindow;
     const length = batch.at[pieces]!;
     const wrote = whole === 0 ? 0 : port.write(batch.bytes, 0, length);
-    if (wrote < 0) return Wrote.Gone;
+    if (wrote < 0) {
+      this.keepCutPieces(batch, session, port, pieces, 0);
+      return Wrote.Gone;
+    }
     this.stats.bytesOut += wrote;
     if (wrote > 0) reader.progressMs = this.clock.nowMs();
     if (wrote === length) {
