@@ -58,8 +58,7 @@ export function withSeed(seed: number, body: (random: Random) => void): void {
   try {
     body(new Random(seed));
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    error.message = `seed ${seed} (replay: MILLRACE_SEED=${seed}): ${error.message}`;
-    throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`seed ${seed} (replay: MILLRACE_SEED=${seed}): ${message}`, { cause: error });
   }
 }
