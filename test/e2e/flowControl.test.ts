@@ -261,3 +261,21 @@ wire("two clients that publish to each other at QoS 1 do not lock", async ({ cli
   };
   await Promise.all([run(left, toRight), run(right, toLeft)]);
 });
+
+wire(
+  "Sessions that never return, with all their quota in flight, do not stop the others",
+  async ({ open, client, name }) => {
+    for (let index = 0; index < 30; index++) {
+      const topic = name("abandoned");
+      const abandoned = await open(4);
+      await abandoned.connect({ clientId: name("never-back"), clean: false });
+      await abandoned.subscribe(topic, { qos: 1 });
+      const publisher = await client(4);
+      for (let count = 0; count < 6; count++) {
+        await publisher.publish(topic, Buffer.alloc(600_000), { qos: 1 });
+        await abandoned.receive({ topic, qos: 1 });
+      }
+      abandoned.cut();
+    }
+  },
+);
