@@ -50,8 +50,8 @@ for (const version of versions) {
   });
 
   wire.together(`any packet counts, PINGREQ and others (${label})`, async ({ client, name, timePasses }) => {
-    const pinging = await client(version, { keepalive: 2 });
-    const publishing = await client(version, { keepalive: 2 });
+    const pinging = await client(version, { keepalive: 3 });
+    const publishing = await client(version, { keepalive: 3 });
     const topic = name("alive");
     for (let round = 0; round < 3; round++) {
       await timePasses();
