@@ -127,6 +127,11 @@ export class SimSocket implements Socket {
     return this.incomingBytes;
   }
 
+  /** The broker was told that it could not write everything and waits for room. */
+  get owesDrain(): boolean {
+    return this.needsDrain && !this.brokerEnded && !this.clientGone;
+  }
+
   get unreadByClient(): number {
     return this.outgoingBytes;
   }

@@ -58,7 +58,6 @@ export const listenerSettings: ListenerSettings = {
   queueMessagesMax: 100_000,
   queueBytesMax: 64 * MIB,
   users: null,
-  dynamicFilters: true,
 };
 
 export class SimClock implements Clock {
