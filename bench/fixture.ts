@@ -52,7 +52,6 @@ const LISTENER: ListenerSettings = {
   queueMessagesMax: 100_000,
   queueBytesMax: 16 * MIB,
   users: null,
-  dynamicFilters: true,
 };
 
 /** Turns that the router asked for, run by settle(). */

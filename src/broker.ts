@@ -52,7 +52,8 @@ class ConnectionLog implements HostListener {
       seconds: Math.round(systemClock.nowMs() - connection.openedMs) / 1000,
     };
     if (closed.cause === "error" || closed.cause === "no_memory") this.logger.warn(fields, closed.message);
-    else if (connection.session === null && closed.cause === "lost") this.logger.debug(fields, closed.message);
+    else if (connection.session === null && closed.cause === "lost")
+      this.logger.debug(fields, closed.message);
     else this.logger.info(fields, closed.message);
   }
 }
@@ -75,7 +76,7 @@ function newRouter(settings: BrokerSettings): Router {
   });
 }
 
-/** Listens as `settings` say. Rejects with the system's error, `code` and `address` included, when a listener cannot. */
+/** Listens as `settings` say. Rejects with the system's error, with `code` and `address`, when a listener cannot. */
 export async function startBroker(settings: BrokerSettings, logger: Logger): Promise<Broker> {
   const prefix = `millrace-${crypto.randomUUID().slice(0, 8)}-`;
   const host = new Host(newRouter(settings), new ConnectionLog(logger), prefix);

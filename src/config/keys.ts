@@ -228,7 +228,7 @@ export const CONNECTION_KEYS = {
   dynamic_filters: {
     kind: "boolean",
     default: true,
-    doc: "When false, clients may subscribe only to the router's initialized_filters",
+    doc: "Accepted: with either value a message that no filter matches costs only its parsing",
   },
   max_payload_size: {
     kind: "size",

@@ -175,7 +175,6 @@ function readListener(
     queueMessagesMax: limits.max_queued_messages,
     queueBytesMax: limits.max_queued_bytes,
     users: limits.auth,
-    dynamicFilters: limits.dynamic_filters,
   };
 }
 

@@ -114,7 +114,11 @@ export class Cleaner {
         if (segment === null) continue;
         const { sequence } = segment;
         const floor = floors.get(filter);
-        if (floor === undefined || sequence < floor.sequence || (sequence === floor.sequence && from < floor.from)) {
+        if (
+          floor === undefined ||
+          sequence < floor.sequence ||
+          (sequence === floor.sequence && from < floor.from)
+        ) {
           floors.set(filter, { sequence, from });
         }
       }
@@ -122,7 +126,12 @@ export class Cleaner {
     return floors;
   }
 
-  private needOf(segment: Segment, floors: Floors, inflight: readonly Offset[], readers: readonly Pinned[]): Need {
+  private needOf(
+    segment: Segment,
+    floors: Floors,
+    inflight: readonly Offset[],
+    readers: readonly Pinned[],
+  ): Need {
     const kept: Kept[] = [];
     const entries = this.keepSegment(segment, floors, inflight, kept);
     const bytes = kept.reduce((sum, { from, to }) => sum + to - from, 0);
@@ -131,12 +140,7 @@ export class Cleaner {
   }
 
   /** Adds what `segment` must keep to `kept`, in order. Returns the entries that will be needed. */
-  private keepSegment(
-    segment: Segment,
-    floors: Floors,
-    inflight: readonly Offset[],
-    kept: Kept[],
-  ): number {
+  private keepSegment(segment: Segment, floors: Floors, inflight: readonly Offset[], kept: Kept[]): number {
     const from = new Float64Array(segment.runCount).fill(Number.POSITIVE_INFINITY);
     let entries = 0;
     for (let entry = 0; entry < segment.entryCount; entry++) {
@@ -146,46 +150,58 @@ export class Cleaner {
       const at = entry * ENTRY_STRIDE;
       const lastRun = segment.entries[at + ENTRY_LAST_RUN]!;
       for (let run = segment.entries[at + ENTRY_FIRST_RUN]!; run <= lastRun; run++) {
-        if (segment.runEnd(run) > start) from[run] = Math.min(from[run]!, Math.max(start, segment.runStart(run)));
+        if (segment.runEnd(run) > start)
+          from[run] = Math.min(from[run]!, Math.max(start, segment.runStart(run)));
       }
     }
     let next = 0;
     while (next < inflight.length && inflight[next]! < segment.baseOffset) next++;
-    for (let run = 0; run < segment.runCount; run++) {
-      const runAt = run * RUN_STRIDE;
-      const first = segment.runs[runAt + RUN_FIRST]!;
-      const count = segment.runs[runAt + RUN_COUNT]!;
-      let at = segment.runStart(run);
-      let record = first;
-      const stop = Math.min(from[run]!, segment.runEnd(run));
-      // Single records in flight, ahead of what is kept whole.
-      while (next < inflight.length && inflight[next]! - segment.baseOffset < first + count) {
-        const wanted = inflight[next++]! - segment.baseOffset;
-        if (wanted < record) continue;
-        while (record < wanted && at < stop) {
-          at += this.owner.recordBytes(segment.bytes, at);
-          record++;
-        }
-        if (at >= stop) continue;
-        const end = at + this.owner.recordBytes(segment.bytes, at);
-        kept.push({ segment, run, from: at, to: end, first: record, count: 1, target: 0, targetRun: 0 });
-        at = end;
-        record++;
-      }
-      if (from[run] === Number.POSITIVE_INFINITY) continue;
-      while (at < stop) {
-        const end = at + this.owner.recordBytes(segment.bytes, at);
-        if (end > stop) break; // a reader stands within this frame: it is kept whole
-        at = end;
-        record++;
-      }
-      const rest = first + count - record;
-      if (rest > 0) {
-        const to = segment.runEnd(run);
-        kept.push({ segment, run, from: at, to, first: record, count: rest, target: 0, targetRun: 0 });
-      }
-    }
+    for (let run = 0; run < segment.runCount; run++)
+      next = this.keepRun(segment, run, from[run]!, inflight, next, kept);
     return entries;
+  }
+
+  /**
+   * Keeps of one run the records in flight that lie before byte `from`, and everything behind it. Returns the index of
+   * the first Offset of `inflight` behind the run.
+   */
+  private keepRun(
+    segment: Segment,
+    run: number,
+    from: number,
+    inflight: readonly Offset[],
+    firstInflight: number,
+    kept: Kept[],
+  ): number {
+    const runAt = run * RUN_STRIDE;
+    const runEnd = segment.runEnd(run);
+    const recordEnd = segment.runs[runAt + RUN_FIRST]! + segment.runs[runAt + RUN_COUNT]!;
+    const stop = Math.min(from, runEnd);
+    let next = firstInflight;
+    let record = segment.runs[runAt + RUN_FIRST]!;
+    let at = segment.runStart(run);
+    let end = at + this.owner.recordBytes(segment.bytes, at);
+    // A reader that stands within a frame needs all of it: only whole frames before `stop` are looked at singly.
+    while (at < stop && end <= stop) {
+      while (next < inflight.length && inflight[next]! - segment.baseOffset < record) next++;
+      if (next < inflight.length && inflight[next]! - segment.baseOffset === record) {
+        kept.push({ segment, run, from: at, to: end, first: record, count: 1, target: 0, targetRun: 0 });
+      } else if (
+        from >= runEnd &&
+        (next === inflight.length || inflight[next]! - segment.baseOffset >= recordEnd)
+      ) {
+        return next; // nothing more of this run is needed
+      }
+      record++;
+      at = end;
+      if (at < stop) end = at + this.owner.recordBytes(segment.bytes, at);
+    }
+    if (from < runEnd) {
+      const count = recordEnd - record;
+      kept.push({ segment, run, from: at, to: runEnd, first: record, count, target: 0, targetRun: 0 });
+    }
+    while (next < inflight.length && inflight[next]! - segment.baseOffset < recordEnd) next++;
+    return next;
   }
 
   private rewrite(needs: readonly Need[], floors: Floors, readers: readonly Pinned[], target: Segment): void {
@@ -243,7 +259,13 @@ export class Cleaner {
     return firstEntries;
   }
 
-  private rewriteEntry(segment: Segment, entry: number, start: number, kept: readonly Kept[], target: Segment): number {
+  private rewriteEntry(
+    segment: Segment,
+    entry: number,
+    start: number,
+    kept: readonly Kept[],
+    target: Segment,
+  ): number {
     const at = entry * ENTRY_STRIDE;
     const firstRun = segment.entries[at + ENTRY_FIRST_RUN]!;
     const lastRun = segment.entries[at + ENTRY_LAST_RUN]!;
@@ -282,19 +304,20 @@ export class Cleaner {
 }
 
 function movePosition(position: Position, kept: readonly Kept[], target: Segment): void {
-    const { segment, from, filter } = position;
-    const range = kept.find((k) => k.segment === segment && k.from <= from && from < k.to);
-    assert(range !== undefined, "what a reader owes is kept");
-    const to = range.target + from - range.from;
-    for (let entry = 0; entry < target.entryCount; entry++) {
-      if (target.entries[entry * ENTRY_STRIDE + ENTRY_FILTER] !== filter || target.entryEnd(entry) <= to) continue;
-      position.segment = target;
-      position.entry = entry;
-      position.from = to;
-      return;
-    }
-    assert(false, "a kept position has its entry");
+  const { segment, from, filter } = position;
+  const range = kept.find((k) => k.segment === segment && k.from <= from && from < k.to);
+  assert(range !== undefined, "what a reader owes is kept");
+  const to = range.target + from - range.from;
+  for (let entry = 0; entry < target.entryCount; entry++) {
+    if (target.entries[entry * ENTRY_STRIDE + ENTRY_FILTER] !== filter || target.entryEnd(entry) <= to)
+      continue;
+    position.segment = target;
+    position.entry = entry;
+    position.from = to;
+    return;
   }
+  assert(false, "a kept position has its entry");
+}
 
 /** How many neighbours from `first` on fit the target together. */
 function fitting(needs: readonly Need[], first: number, target: Segment): number {
@@ -306,7 +329,8 @@ function fitting(needs: readonly Need[], first: number, target: Segment): number
     bytes += need.bytes;
     runs += need.kept.length;
     entries += need.entries;
-    if (need.held || bytes > target.bytes.length || runs > target.runsMax || entries > target.entriesMax) break;
+    if (need.held || bytes > target.bytes.length || runs > target.runsMax || entries > target.entriesMax)
+      break;
     count++;
   }
   return count;

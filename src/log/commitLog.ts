@@ -269,7 +269,14 @@ export class CommitLog {
   }
 
   /** Posts the last committed run to one filter. Returns the entry in the active segment. */
-  post(filter: FilterId, run: number, count: number, bytes: number, runClass: number, frameMax: number): number {
+  post(
+    filter: FilterId,
+    run: number,
+    count: number,
+    bytes: number,
+    runClass: number,
+    frameMax: number,
+  ): number {
     return this.postings.post(this.segments, this.active, filter, run, count, bytes, runClass, frameMax);
   }
 

@@ -115,7 +115,8 @@ export class Postings {
     toEntry: number,
     toSequence: number,
   ): void {
-    if (this.tailSequence[filter] !== from.sequence || this.tail[filter] !== link(from.slot, fromEntry)) return;
+    if (this.tailSequence[filter] !== from.sequence || this.tail[filter] !== link(from.slot, fromEntry))
+      return;
     this.tail[filter] = link(to.slot, toEntry);
     this.tailSequence[filter] = toSequence;
   }

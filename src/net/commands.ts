@@ -131,11 +131,18 @@ function unsubscribe(
     return;
   }
   const codes = connection.host.router.subscriptions.unsubscribe(session, packet.filters);
-  if (writeUnsuback(out, connection.level, packet.packetIdentifier, codes, undefined, session.frameMax)) return;
+  if (writeUnsuback(out, connection.level, packet.packetIdentifier, codes, undefined, session.frameMax))
+    return;
   connection.fail(errors.packetTooLarge);
 }
 
-function disconnect(connection: Connection, session: Session, chunk: Buffer, body: number, end: number): void {
+function disconnect(
+  connection: Connection,
+  session: Session,
+  chunk: Buffer,
+  body: number,
+  end: number,
+): void {
   const packet = decodeDisconnect(connection.level, chunk, body, end);
   if (isMqttError(packet)) {
     connection.fail(packet);

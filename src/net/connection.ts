@@ -77,7 +77,13 @@ export class Connection implements DeliveryPort {
   /** The partial packet is whole and waits for room in the log; later chunks are parked behind it. */
   private partialWaits = false;
 
-  constructor(host: ConnectionHost, listener: ListenerSettings, socket: Socket, number: number, address: string) {
+  constructor(
+    host: ConnectionHost,
+    listener: ListenerSettings,
+    socket: Socket,
+    number: number,
+    address: string,
+  ) {
     this.host = host;
     this.listener = listener;
     this.socket = socket;
@@ -104,7 +110,8 @@ export class Connection implements DeliveryPort {
     const { out } = this.host;
     out.reset();
     this.walk(chunk, out);
-    if (out.length > 0 && this.state === ConnectionState.Connected) this.sendControl(out.bytes, 0, out.length);
+    if (out.length > 0 && this.state === ConnectionState.Connected)
+      this.sendControl(out.bytes, 0, out.length);
     if (this.mustPause() && this.state < ConnectionState.Closing) this.pauseSocket();
   }
 
@@ -143,7 +150,10 @@ export class Connection implements DeliveryPort {
   }
 
   private get packetBytesMax(): number {
-    return this.state === ConnectionState.Connected ? this.listener.packetBytesMax : CONNECT_BYTES_MAX;
+    const { packetBytesMax } = this.listener;
+    return this.state === ConnectionState.Connected
+      ? packetBytesMax
+      : Math.min(packetBytesMax, CONNECT_BYTES_MAX);
   }
 
   /** Takes the whole packets of chunk[at..end). Returns the position behind them. */
@@ -161,7 +171,12 @@ export class Connection implements DeliveryPort {
           this.afterIngest(ingest.status, out);
           return position;
         }
-      } else if (first === PacketType.Puback && position + 4 <= end && chunk[position + 1] === 2 && this.session) {
+      } else if (
+        first === PacketType.Puback &&
+        position + 4 <= end &&
+        chunk[position + 1] === 2 &&
+        this.session
+      ) {
         const identifier = (chunk[position + 2]! << 8) | chunk[position + 3]!;
         if (identifier === 0) this.fail(errors.ackIdentifierZero);
         else this.host.router.acknowledgements.puback(this.session, identifier);
@@ -196,11 +211,13 @@ export class Connection implements DeliveryPort {
     }
     const packetEnd = body + remainingLength(chunk, position, body);
     if (packetEnd - position > this.packetBytesMax) {
+      if (this.session === null) answerConnect(this, chunk, body, Math.min(packetEnd, end));
       this.fail(errors.packetTooLarge);
       return -1;
     }
     if (this.session === null) {
-      if ((first & 0xf0) !== PacketType.Connect) this.fail(errors.firstNotConnect); // [MQTT-3.1.0-1]
+      if ((first & 0xf0) !== PacketType.Connect)
+        this.fail(errors.firstNotConnect); // [MQTT-3.1.0-1]
       else if (packetEnd > end) return -1;
       else if ((first & 15) !== 0) this.fail(errors.reservedFlags);
       else this.connect(chunk, body, packetEnd);
@@ -296,7 +313,12 @@ export class Connection implements DeliveryPort {
   }
 
   private mustPause(): boolean {
-    return this.isPaced || this.parked !== null || this.partialWaits || this.outbound.controlBytes > CONTROL_BYTES_MAX;
+    return (
+      this.isPaced ||
+      this.parked !== null ||
+      this.partialWaits ||
+      this.outbound.controlBytes > CONTROL_BYTES_MAX
+    );
   }
 
   private pauseSocket(): void {
@@ -349,7 +371,11 @@ export class Connection implements DeliveryPort {
   checkTime(nowMs: number): void {
     if (this.state === ConnectionState.AwaitConnect) {
       if (nowMs - this.openedMs >= this.listener.connectTimeoutMs) this.close(CloseCause.connectTimeout);
-    } else if (this.state === ConnectionState.Connected && this.keepAliveMs > 0 && !this.host.paused.has(this)) {
+    } else if (
+      this.state === ConnectionState.Connected &&
+      this.keepAliveMs > 0 &&
+      !this.host.paused.has(this)
+    ) {
       if (nowMs - this.lastSeenMs > this.keepAliveMs) this.fail(errors.keepAliveTimeout);
     }
   }
@@ -406,7 +432,8 @@ export class Connection implements DeliveryPort {
       this.publisher.close();
     }
     const { session } = this;
-    if (session !== null) router.sessions.connectionEnded(session, this, session.port === this ? session.will : null);
+    if (session !== null)
+      router.sessions.connectionEnded(session, this, session.port === this ? session.will : null);
     this.outbound.close();
     this.host.closed(this, this.closeCause);
   }
@@ -416,4 +443,3 @@ function partialError(status: number): MqttError {
   if (status === PartialStatus.Malformed) return errors.remainingLengthTooLong;
   return status === PartialStatus.TooLarge ? errors.packetTooLarge : errors.quotaExceeded;
 }
-

@@ -52,7 +52,13 @@ export class Listener {
         open(socket) {
           socket.setNoDelay(true);
           const number = host.nextConnectionNumber();
-          const connection = new Connection(host, settings, new TcpSocket(socket), number, socket.remoteAddress);
+          const connection = new Connection(
+            host,
+            settings,
+            new TcpSocket(socket),
+            number,
+            socket.remoteAddress,
+          );
           socket.data = { connection };
           host.opened(connection);
           if (settings.nextConnectionDelayMs > 0) delay(socket);

@@ -37,7 +37,12 @@ export class Outbound {
   }
 
   get owes(): boolean {
-    return this.full || this.restAt < this.rest.length || this.tailSegment !== null || this.controlAt < this.controlEnd;
+    return (
+      this.full ||
+      this.restAt < this.rest.length ||
+      this.tailSegment !== null ||
+      this.controlAt < this.controlEnd
+    );
   }
 
   get owesControl(): boolean {

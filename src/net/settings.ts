@@ -1,6 +1,5 @@
 // What a listener is told at start, and so what it announces in CONNACK and enforces.
 
-
 import type { ProtocolLevel } from "../packet/protocol.ts";
 
 export type { ProtocolLevel };
@@ -43,6 +42,4 @@ export interface ListenerSettings {
   readonly queueBytesMax: number;
   /** User Name → password in plain text; null lets everybody in. */
   readonly users: ReadonlyMap<string, string> | null;
-  /** false: SUBSCRIBE is granted only for initialized filters. */
-  readonly dynamicFilters: boolean;
 }

@@ -1,8 +1,9 @@
 // Batch: frames rendered once for every reader that stands at the same place with the same view of it: the same
 // filters, options and protocol. Packet Identifiers are holes that each reader stamps before its own write. @hot
 //
-// A raw batch gathers scattered runs as they lie: its pieces are byte ranges, and a cut within one is a position in
-// the log. A rendered batch has one frame a piece; the rest of a cut frame is kept by the port.
+// A gathered batch holds scattered runs as they lie: its pieces are byte ranges, and a cut within one is a position in
+// the log. A rendered batch has one frame a piece; the rest of a cut frame is kept by the port. A batch in place has
+// one frame a piece too, but they lie in the segment: each reader stamps it and writes before the next one does.
 
 import { assert } from "../base/assert.ts";
 import type { Segment } from "../log/segment.ts";
@@ -19,19 +20,25 @@ const CAPACITY = BATCH_BYTES + RENDERED_FRAME_MAX + 4096;
 /** Readers with more pending filters than this render for themselves. */
 const SHARED_FILTERS_MAX = 32;
 
+export const BatchKind = { Rendered: 0, Gathered: 1, InPlace: 2 } as const;
+export type BatchKind = (typeof BatchKind)[keyof typeof BatchKind];
+
 /** Reserved bytes of one batch, for the budget. */
 export const BATCH_COST = CAPACITY + BATCH_PIECES_MAX * (4 + 4 + 4 + 4 + 1 + 8);
 
 export class Batch {
-  readonly bytes: Buffer = Buffer.from(new ArrayBuffer(CAPACITY));
+  private readonly scratch: Buffer = Buffer.from(new ArrayBuffer(CAPACITY));
+  /** Where the pieces lie: the batch's own bytes, or a segment's when it was built in place. */
+  bytes: Buffer = this.scratch;
+  /** Position behind the last piece in `bytes`. */
   length = 0;
   pieces = 0;
-  raw = false;
+  kind: BatchKind = BatchKind.Rendered;
   /** A batch that is to be smaller than it could: 1..BATCH_PIECES_MAX. */
   piecesMax = BATCH_PIECES_MAX;
   /** Start of each piece in `bytes`, and behind the last one the end. */
   readonly at = new Uint32Array(BATCH_PIECES_MAX + 1);
-  /** Where each piece begins (raw) or ends (rendered) in the log. */
+  /** Where each piece begins (gathered) or ends (others) in the log. */
   readonly source: (Segment | null)[] = new Array<Segment | null>(BATCH_PIECES_MAX).fill(null);
   readonly sourceByte = new Uint32Array(BATCH_PIECES_MAX);
   /** Position of the Packet Identifier in `bytes`, 0 for QoS 0. */
@@ -67,12 +74,21 @@ export class Batch {
   private readonly startByte = new Uint32Array(SHARED_FILTERS_MAX);
 
   /** Notes whose view the batch is going to be; pieces follow. */
-  begin(reader: Reader, session: Session, second: number, head: number, raw: boolean, shareable: boolean): void {
+  begin(
+    reader: Reader,
+    session: Session,
+    second: number,
+    head: number,
+    kind: BatchKind,
+    shareable: boolean,
+  ): void {
+    this.bytes = this.scratch;
     this.length = 0;
     this.pieces = 0;
     this.holes = 0;
     this.piecesMax = BATCH_PIECES_MAX;
-    this.raw = raw;
+    this.kind = kind;
+    this.at[0] = 0;
     this.droppedTooLarge = 0;
     this.droppedExpired = 0;
     this.droppedOffline = 0;
@@ -106,9 +122,10 @@ export class Batch {
   }
 
   /** The reader stands where this batch begins and would render the same bytes. */
-  serves(reader: Reader, session: Session, second: number, raw: boolean): boolean {
+  serves(reader: Reader, session: Session, second: number, kind: BatchKind): boolean {
     const pending = reader.pending;
-    if (!this.shareable || this.raw !== raw || this.filters !== pending.length || this.pieces === 0) return false;
+    if (!this.shareable || this.kind !== kind || this.filters !== pending.length || this.pieces === 0)
+      return false;
     if (this.v5 !== session.v5 || this.frameMax !== session.frameMax || this.second !== second) return false;
     for (let i = 0; i < pending.length; i++) {
       const subscription = pending[i]!;

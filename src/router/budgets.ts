@@ -41,7 +41,11 @@ export function divide(memoryBytes: number): Budgets {
 }
 
 /** Segment bytes for a log budget: large enough for bulk copies, small enough that a dozen fit. */
-export function segmentShape(logBytes: number): { segmentBytes: number; segmentRuns: number; segmentEntries: number } {
+export function segmentShape(logBytes: number): {
+  segmentBytes: number;
+  segmentRuns: number;
+  segmentEntries: number;
+} {
   let segmentBytes = 1024 * 1024;
   const shape = () => ({ segmentBytes, segmentRuns: segmentBytes / 256, segmentEntries: segmentBytes / 256 });
   while (segmentBytes > 64 * 1024) {

@@ -5,15 +5,24 @@
 import type { ByteWriter } from "../base/byteWriter.ts";
 import type { Clock } from "../base/clock.ts";
 import type { CommitLog } from "../log/commitLog.ts";
+import { writeAck } from "../packet/encode.ts";
 import { errors } from "../packet/error.ts";
-import { bodyAt, MALFORMED_LENGTH, NEED_MORE, PacketType, putVarint, remainingLength, varintBytes } from "../packet/frame.ts";
-import { newPublishSpans, scanPublishProperties } from "../packet/publishProperties.ts";
+import {
+  bodyAt,
+  MALFORMED_LENGTH,
+  NEED_MORE,
+  PacketType,
+  putVarint,
+  remainingLength,
+  varintBytes,
+} from "../packet/frame.ts";
 import type { Filters, Route } from "./filters.ts";
 import type { Pacing } from "./pacing.ts";
 import type { Publisher } from "./publisher.ts";
+import { DUP, PublishFrame, RETAIN } from "./publishFrame.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
 import type { Retained } from "./retained.ts";
-import { CLASS_EXPIRY, CLASS_QOS_SHIFT, CLASS_RETAIN, CLASS_V5 } from "./runClass.ts";
+import { CLASS_HOLE, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
 import type { Stats } from "./stats.ts";
 
 /** Why ingest() stopped where it did. Negative results below these are error codes (packet/error). */
@@ -27,8 +36,7 @@ export const IngestStatus = {
 } as const;
 
 const SEND_QOS0 = 0x30;
-const RETAIN = 1;
-const DUP = 8;
+const QOS = 6;
 
 export class Ingest {
   /** Why the last ingest() stopped: an IngestStatus, or the negative code of an error. */
@@ -43,7 +51,7 @@ export class Ingest {
   private readonly ready: ReadyQueue;
   private readonly stats: Stats;
   private readonly clock: Clock;
-  private readonly spans = newPublishSpans();
+  private readonly parsed = new PublishFrame();
 
   // The run that is being staged behind the active segment's end.
   private route: Route;
@@ -84,7 +92,14 @@ export class Ingest {
    * Takes the PUBLISH frames of `chunk[at..end)` up to the first other frame. Returns the position behind the last
    * frame taken and says in `status` why it stopped there. Acknowledgements are appended to `out`.
    */
-  ingest(publisher: Publisher, chunk: Buffer, view: DataView, at: number, end: number, out: ByteWriter): number {
+  ingest(
+    publisher: Publisher,
+    chunk: Buffer,
+    view: DataView,
+    at: number,
+    end: number,
+    out: ByteWriter,
+  ): number {
     let position = at;
     this.status = IngestStatus.NeedMore;
     while (position < end) {
@@ -116,32 +131,78 @@ export class Ingest {
         this.status = status;
         break;
       }
-      position = this.repeatable === 0 ? frameEnd : this.repeats(view, position, frameEnd, end);
+      if (this.repeatable === 0) position = frameEnd;
+      else if ((first & QOS) === 0) position = this.repeats(view, position, frameEnd, end);
+      else position = this.repeatsQos1(publisher, chunk, view, position, frameEnd, end, out);
     }
     this.commit(publisher, chunk);
     return position;
   }
 
   /**
-   * The frame at[..frameEnd) was staged as it lies: takes the frames behind it that begin with the same bytes up to
-   * the payload, and so have its length, topic and flags. Returns the position behind them.
+   * The QoS 0 frame at[..frameEnd) was staged as it lies: takes the frames behind it that begin with the same bytes
+   * up to the payload, and so have its length, topic and flags. Returns the position behind them.
    */
   private repeats(view: DataView, at: number, frameEnd: number, end: number): number {
     const bytes = frameEnd - at;
     const prefix = this.repeatable;
-    const active = this.log.active;
-    const room = active.bytes.length - active.used - this.staged - (this.copyTo - this.copyFrom);
-    const last = Math.min(end, this.repeatMatched ? frameEnd + room : end) - bytes;
+    const last = this.repeatsEnd(frameEnd, end) - bytes;
     let position = frameEnd;
     while (position <= last && samePrefix(view, at, position, prefix)) position += bytes;
-    const count = (position - frameEnd) / bytes;
+    this.repeated((position - frameEnd) / bytes, position - frameEnd);
+    return position;
+  }
+
+  /** The same for a QoS 1 frame, whose neighbours differ in their Packet Identifier: each is acknowledged. */
+  private repeatsQos1(
+    publisher: Publisher,
+    chunk: Buffer,
+    view: DataView,
+    at: number,
+    frameEnd: number,
+    end: number,
+    out: ByteWriter,
+  ): number {
+    const bytes = frameEnd - at;
+    const prefix = this.repeatable;
+    const last = this.repeatsEnd(frameEnd, end) - bytes;
+    out.reserve(4 * (Math.max(0, last - frameEnd) / bytes + 2));
+    const answers = out.bytes;
+    let answer = out.length;
+    let position = frameEnd;
+    while (position <= last && samePrefix(view, at, position, prefix)) {
+      const high = chunk[position + prefix]!;
+      const low = chunk[position + prefix + 1]!;
+      if ((high | low) === 0 || (publisher.v5 && chunk[position + prefix + 2] !== 0)) break;
+      answers[answer] = PacketType.Puback;
+      answers[answer + 1] = 2;
+      answers[answer + 2] = high;
+      answers[answer + 3] = low;
+      answer += 4;
+      position += bytes;
+    }
+    out.length = answer;
+    this.repeated((position - frameEnd) / bytes, position - frameEnd);
+    return position;
+  }
+
+  /** Repeats of the last frame may be taken up to here: the chunk's end, or the segment's. */
+  private repeatsEnd(frameEnd: number, end: number): number {
+    if (!this.repeatMatched) return end;
+    const active = this.log.active;
+    return Math.min(
+      end,
+      frameEnd + active.bytes.length - active.used - this.staged - (this.copyTo - this.copyFrom),
+    );
+  }
+
+  private repeated(count: number, bytes: number): void {
     this.stats.publishesIn += count;
     if (!this.repeatMatched) this.stats.unmatched += count;
     else {
       this.count += count;
-      this.copyTo += position - frameEnd;
+      this.copyTo += bytes;
     }
-    return position;
   }
 
   /** One whole PUBLISH. 0 when it is taken, else why not. */
@@ -159,7 +220,11 @@ export class Ingest {
     const topicEnd = body + 2 + topicLength;
     if (topicEnd > end) return errors.truncated.code;
     let route: Route | null;
-    if (topicLength !== 0 && publisher.lastRoute !== null && publisher.isLastTopic(view, body + 2, topicLength)) {
+    if (
+      topicLength !== 0 &&
+      publisher.lastRoute !== null &&
+      publisher.isLastTopic(view, body + 2, topicLength)
+    ) {
       route = publisher.lastEpoch === this.filters.currentEpoch ? publisher.lastRoute : null;
     } else route = null;
     if (first === SEND_QOS0 && route !== null && (!publisher.v5 || chunk[topicEnd] === 0)) {
@@ -176,108 +241,73 @@ export class Ingest {
       }
       return status;
     }
-    return this.frameWithCare(publisher, chunk, view, first, at, body, topicEnd, end, out);
+    const broken = this.parsed.parse(publisher, chunk, view, first, at, body, topicEnd, end);
+    return broken !== 0 ? broken : this.frameWithCare(publisher, this.parsed, topicEnd, out);
   }
 
   private frameWithCare(
     publisher: Publisher,
-    chunk: Buffer,
-    view: DataView,
-    first: number,
-    at: number,
-    body: number,
+    frame: PublishFrame,
     topicEnd: number,
-    end: number,
     out: ByteWriter,
   ): number {
-    const qos = (first >>> 1) & 3;
-    if (qos === 3) return errors.qosOutOfRange.code; // [MQTT-3.3.1-4]
-    if (qos === 0 && (first & DUP) !== 0) return errors.dupWithQos0.code; // [MQTT-3.3.1-2]
-    if (qos > publisher.qosMax) return errors.qosNotSupported.code; // [MQTT-3.2.2-11]
-    if ((first & RETAIN) !== 0 && !publisher.retainAvailable) return errors.retainNotSupported.code; // [MQTT-3.2.2-14]
-    let position = topicEnd;
-    let identifier = 0;
-    if (qos !== 0) {
-      if (position + 2 > end) return errors.truncated.code;
-      identifier = (chunk[position]! << 8) | chunk[position + 1]!;
-      if (identifier === 0) return errors.packetIdentifierZero.code; // [MQTT-2.2.1-3]
-      position += 2;
-    }
-    const topicLength = topicEnd - body - 2;
-    const spans = this.spans;
-    let payload = position;
-    let runClass = qos << CLASS_QOS_SHIFT;
-    let aliasAt = -1;
-    if (publisher.v5) {
-      payload = scanPublishProperties(chunk, position, end, spans);
-      if (payload < 0) return payload;
-      runClass |= CLASS_V5;
-      if (spans.expiryAt >= 0) runClass |= CLASS_EXPIRY;
-      aliasAt = spans.aliasAt;
-    }
-    if (end - payload > publisher.payloadBytesMax) return errors.packetTooLarge.code;
-    let topic = chunk;
-    let topicAt = body + 2;
-    let topicBytes = topicLength;
-    let topicView = view;
-    if (aliasAt >= 0) {
-      if (spans.topicAlias === 0) return errors.topicAliasZero.code; // [MQTT-3.3.2-8]
-      if (spans.topicAlias > publisher.topicAliasMaximum) return errors.topicAliasTooLarge.code; // [MQTT-3.3.2-9]
-      if (topicLength === 0) {
-        const known = publisher.aliasTopic(spans.topicAlias);
-        if (known === null) return errors.topicAliasUnknown.code;
-        topic = known.bytes;
-        topicView = known.view;
-        topicAt = 0;
-        topicBytes = known.bytes.length;
-      }
-    } else if (topicLength === 0) return errors.topicEmpty.code; // [MQTT-3.3.2-1] and §4.7.3
+    const { topicView, topic, topicAt, topicBytes, qos, identifier } = frame;
     let route = publisher.routeOf(this.filters, topicView, topicAt, topicBytes);
     if (route === null) {
       route = this.filters.resolve(topicView, topic, topicAt, topicBytes);
       if (route === null) return this.filters.topicError(topic, topicAt, topicBytes);
       publisher.remember(topicView, topic, topicAt, topicBytes, route, this.filters.currentEpoch);
     }
-    if (aliasAt >= 0 && topicLength !== 0 && !publisher.setAlias(spans.topicAlias, chunk, topicAt, topicBytes)) {
-      return errors.quotaExceeded.code;
-    }
+    if (!frame.learnAlias(publisher)) return errors.quotaExceeded.code;
     if (qos === 2 && publisher.received(identifier)) {
       acknowledge(out, PacketType.Pubrec, identifier); // [MQTT-4.3.3-10]: known, not delivered again
       return 0;
     }
-    if (qos !== 0 && !publisher.mayReceive(qos)) return errors.receiveMaximumExceeded.code;
-    if ((first & RETAIN) !== 0) {
+    if (!publisher.mayReceive(qos)) return errors.receiveMaximumExceeded.code;
+    let runClass = frame.runClass;
+    if ((frame.first & RETAIN) !== 0) {
       runClass |= CLASS_RETAIN;
-      const number = publisher.number;
-      const props = publisher.v5 ? position : payload;
-      const stored = this.retained.publish(
-        number, topic, topicAt, topicBytes, chunk, props, payload, end, runClass, aliasAt,
-      );
-      if (!stored) {
-        this.stats.refusedPublishes++;
-        if (qos === 0) return 0;
-        acknowledgeWith(out, publisher.v5, qos, identifier, errors.quotaExceeded.reason);
-        return publisher.v5 ? 0 : errors.quotaExceeded.code;
-      }
+      if (!this.retained.publish(publisher.number, frame, runClass))
+        return this.refuse(publisher, frame, out);
     }
-    let status = 0;
-    if (qos === 0 && (first & RETAIN) === 0 && aliasAt < 0) status = this.stageAsIs(publisher, chunk, route, runClass, at, end);
-    else {
-      const props = publisher.v5 ? position : payload;
-      status = this.stageCanonical(publisher, chunk, route, runClass, topic, topicAt, topicBytes, props, payload, end, aliasAt);
-    }
+    if (qos !== 0) runClass |= CLASS_HOLE;
+    const status = this.stage(publisher, frame, route, runClass, topicEnd);
     if (status === IngestStatus.NoRoom && (this.refusing || (qos !== 0 && publisher.v5))) {
-      this.stats.refusedPublishes++;
-      if (qos !== 0) acknowledgeWith(out, publisher.v5, qos, identifier, errors.quotaExceeded.reason);
-      return qos === 0 || publisher.v5 ? 0 : errors.quotaExceeded.code;
+      return this.refuse(publisher, frame, out);
     }
     if (status !== 0 || qos === 0) return status;
-    if (qos === 1) acknowledge(out, PacketType.Puback, identifier);
-    else {
-      publisher.receive(identifier);
-      acknowledge(out, PacketType.Pubrec, identifier);
-    }
+    if (qos === 2) publisher.receive(identifier);
+    acknowledge(out, qos === 1 ? PacketType.Puback : PacketType.Pubrec, identifier);
     return 0;
+  }
+
+  /** The message cannot be stored: the publisher is told where a packet can say it, else the message is dropped. */
+  private refuse(publisher: Publisher, frame: PublishFrame, out: ByteWriter): number {
+    this.stats.refusedPublishes++;
+    if (frame.qos === 0) return 0;
+    if (!publisher.v5) return errors.quotaExceeded.code;
+    const type = frame.qos === 1 ? PacketType.Puback : PacketType.Pubrec;
+    writeAck(out, 5, type, frame.identifier, errors.quotaExceeded.reason);
+    return 0;
+  }
+
+  private stage(
+    publisher: Publisher,
+    frame: PublishFrame,
+    route: Route,
+    runClass: number,
+    topicEnd: number,
+  ): number {
+    const { chunk, first, at, end, qos } = frame;
+    if ((first & (RETAIN | DUP)) !== 0 || frame.aliasAt >= 0) {
+      return this.stageCanonical(publisher, frame, route, runClass);
+    }
+    const status = this.stageAsIs(publisher, chunk, route, runClass, at, end);
+    if (status === 0 && qos === 1 && frame.payload - frame.propertiesAt < 2) {
+      this.repeatable = topicEnd - at;
+      this.repeatMatched = route.filters.length > 0;
+    }
+    return status;
   }
 
   /** Adds chunk[at..end), which is canonical, to the run. */
@@ -309,32 +339,22 @@ export class Ingest {
     return 0;
   }
 
-  /** Writes the canonical form of a frame behind the run: no identifier, alias resolved, DUP and RETAIN clear. */
-  private stageCanonical(
-    publisher: Publisher,
-    chunk: Buffer,
-    route: Route,
-    runClass: number,
-    topic: Buffer,
-    topicAt: number,
-    topicBytes: number,
-    propertiesAt: number,
-    payload: number,
-    end: number,
-    aliasAt: number,
-  ): number {
+  /** Writes the canonical form of a frame behind the run: alias resolved, DUP and RETAIN clear. */
+  private stageCanonical(publisher: Publisher, frame: PublishFrame, route: Route, runClass: number): number {
     this.stats.publishesIn++;
     if (route.filters.length === 0) {
       this.stats.unmatched++;
       return 0;
     }
+    const { chunk, topic, topicAt, topicBytes, propertiesAt, payload, end, aliasAt, spans } = frame;
+    const hole = (runClass & CLASS_HOLE) === 0 ? 0 : 2;
     let properties = payload - propertiesAt;
     let propertyLength = 0;
     if (aliasAt >= 0) {
-      propertyLength = this.spans.propertiesEnd - this.spans.propertiesAt - 3;
+      propertyLength = spans.propertiesEnd - spans.propertiesAt - 3;
       properties = varintBytes(propertyLength) + propertyLength;
     }
-    const remaining = 2 + topicBytes + properties + end - payload;
+    const remaining = 2 + topicBytes + hole + properties + end - payload;
     const bytes = 1 + varintBytes(remaining) + remaining;
     if (route !== this.route || runClass !== this.runClass || !this.fits(bytes)) {
       const status = this.beginRun(publisher, chunk, route, runClass, bytes);
@@ -343,16 +363,16 @@ export class Ingest {
     this.copyPending(chunk);
     const target = this.log.active.bytes;
     let to = this.log.active.used + this.staged;
-    target[to++] = SEND_QOS0;
+    target[to++] = SEND_QOS0 | (hole === 0 ? 0 : classQos(runClass) << 1);
     to = putVarint(target, to, remaining);
     target[to++] = topicBytes >>> 8;
     target[to++] = topicBytes;
     topic.copy(target, to, topicAt, topicAt + topicBytes);
-    to += topicBytes;
+    to += topicBytes + hole;
     if (aliasAt >= 0) {
       to = putVarint(target, to, propertyLength);
-      chunk.copy(target, to, this.spans.propertiesAt, aliasAt);
-      to += aliasAt - this.spans.propertiesAt;
+      chunk.copy(target, to, spans.propertiesAt, aliasAt);
+      to += aliasAt - spans.propertiesAt;
       chunk.copy(target, to, aliasAt + 3, end);
     } else chunk.copy(target, to, propertiesAt, end);
     this.staged += bytes;
@@ -366,7 +386,13 @@ export class Ingest {
     return this.staged + this.copyTo - this.copyFrom + bytes <= active.bytes.length - active.used;
   }
 
-  private beginRun(publisher: Publisher, chunk: Buffer, route: Route, runClass: number, bytes: number): number {
+  private beginRun(
+    publisher: Publisher,
+    chunk: Buffer,
+    route: Route,
+    runClass: number,
+    bytes: number,
+  ): number {
     this.commit(publisher, chunk);
     if (!this.log.prepare(bytes, route.filters.length)) {
       this.stats.publishesIn--;
@@ -444,12 +470,4 @@ function acknowledge(out: ByteWriter, type: number, identifier: number): void {
   bytes[at + 2] = identifier >>> 8;
   bytes[at + 3] = identifier;
   out.length = at + 4;
-}
-
-function acknowledgeWith(out: ByteWriter, v5: boolean, qos: number, identifier: number, reason: number): void {
-  if (!v5) return;
-  out.u8(qos === 1 ? PacketType.Puback : PacketType.Pubrec);
-  out.u8(3);
-  out.u16(identifier);
-  out.u8(reason);
 }

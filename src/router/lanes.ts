@@ -22,16 +22,18 @@ import type { DeliveryPort } from "../session/ports.ts";
 import { type Reader, ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
-import { BATCH_BYTES, Batch } from "./batch.ts";
+import { BATCH_BYTES, Batch, BatchKind, RENDERED_FRAME_MAX } from "./batch.ts";
 import type { Filters } from "./filters.ts";
 import { advanceTo, earliest, park, toNextEntry } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
 import { earliest as earliestOf, Renderer } from "./render.ts";
-import { CLASS_EXPIRY, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
+import { CLASS_EXPIRY, CLASS_HOLE, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
 import type { Stats } from "./stats.ts";
 
 /** A contiguous range of at least so many bytes is written from the segment itself. */
 const GATHER_BELOW = 16 * 1024;
+/** A range in place that is shorter, with more owed behind it, is not worth a write of its own. */
+const SCATTERED_BELOW = 4096;
 /** Writes of one reader in one turn. */
 const WRITES_PER_TURN = 4;
 /** Batches that readers may share at one time. */
@@ -159,29 +161,57 @@ export class Lanes {
       }
       return this.writeGathered(reader, session, port);
     }
-    return this.writeRendered(reader, session, port);
+    const batch = this.batchInPlace(reader, session, subscription) ?? this.batchRendered(reader, session);
+    return this.writeBatch(batch, reader, session, port);
   }
 
   /** Nothing else is owed behind the subscription's present entry. */
   private isLast(reader: Reader, subscription: Subscription, segment: Segment): boolean {
-    return reader.pending.length === 1 && segment.entries[subscription.entry * ENTRY_STRIDE + ENTRY_NEXT] === NO_LINK;
+    return (
+      reader.pending.length === 1 &&
+      segment.entries[subscription.entry * ENTRY_STRIDE + ENTRY_NEXT] === NO_LINK
+    );
+  }
+
+  /** The frames of `entry` are of the session's protocol and may be sent unchanged as far as all readers go. */
+  private isUnchanged(session: Session, segment: Segment, entry: number): boolean {
+    const at = entry * ENTRY_STRIDE;
+    const runClass = segment.entries[at + ENTRY_CLASS]!;
+    if ((runClass & CLASS_INBOX) !== 0 || ((runClass & CLASS_V5) !== 0) !== session.v5) return false;
+    if (segment.entries[at + ENTRY_FRAME_MAX]! > session.frameMax || session.aliasMax > 0) return false;
+    if ((runClass & CLASS_EXPIRY) === 0) return true;
+    const first = segment.entries[at + ENTRY_FIRST_RUN]!;
+    return segment.runs[first * RUN_STRIDE + RUN_TIME]! === this.second();
+  }
+
+  /** The QoS that every message of the class has for this reader, whose options change nothing; -1: it depends. */
+  private effectiveQos(reader: Reader, s: Subscription, runClass: number): number {
+    if (reader.uniformQos >= 0) return Math.min(reader.uniformQos, classQos(runClass));
+    if (reader.subscriptions.length > 1 || s.noLocal || s.identifier !== 0) return -1;
+    if (s.retainAsPublished && (runClass & CLASS_RETAIN) !== 0) return -1;
+    return Math.min(s.qos, classQos(runClass));
   }
 
   /** The runs of `entry` may go to this session as they lie. */
   private isRaw(reader: Reader, session: Session, s: Subscription, segment: Segment, entry: number): boolean {
-    const at = entry * ENTRY_STRIDE;
-    const runClass = segment.entries[at + ENTRY_CLASS]!;
-    if ((runClass & CLASS_INBOX) !== 0 || ((runClass & CLASS_V5) !== 0) !== session.v5) return false;
-    if (segment.entries[at + ENTRY_FRAME_MAX]! > session.frameMax) return false;
-    if (session.aliasMax > 0) return false;
-    if ((runClass & CLASS_EXPIRY) !== 0) {
-      const first = segment.entries[at + ENTRY_FIRST_RUN]!;
-      if (segment.runs[first * RUN_STRIDE + RUN_TIME]! !== this.second()) return false;
-    }
-    if (reader.plain) return true;
-    if (reader.subscriptions.length > 1 || s.noLocal || s.identifier !== 0) return false;
-    if (s.retainAsPublished && (runClass & CLASS_RETAIN) !== 0) return false;
-    return (s.qos === 0 || classQos(runClass) === 0) && session.qos0From <= segment.baseOffset;
+    const runClass = segment.entries[entry * ENTRY_STRIDE + ENTRY_CLASS]!;
+    if ((runClass & CLASS_HOLE) !== 0 || this.effectiveQos(reader, s, runClass) !== 0) return false;
+    if (!this.isUnchanged(session, segment, entry)) return false;
+    return reader.uniformQos === 0 || session.qos0From <= segment.baseOffset;
+  }
+
+  /** The runs of `entry` may go to this session with identifiers stamped where they lie. */
+  private isInPlace(
+    reader: Reader,
+    session: Session,
+    s: Subscription,
+    segment: Segment,
+    entry: number,
+  ): boolean {
+    const runClass = segment.entries[entry * ENTRY_STRIDE + ENTRY_CLASS]!;
+    if ((runClass & CLASS_HOLE) === 0 || this.effectiveQos(reader, s, runClass) !== classQos(runClass))
+      return false;
+    return this.isUnchanged(session, segment, entry);
   }
 
   private second(): number {
@@ -203,7 +233,12 @@ export class Lanes {
     const pending = reader.pending;
     const slots = this.log.segments;
     const only = pending[0]!;
-    if (pending.length === 1 && only.segment === segment && only.from <= to && to <= segment.entryEnd(only.entry)) {
+    if (
+      pending.length === 1 &&
+      only.segment === segment &&
+      only.from <= to &&
+      to <= segment.entryEnd(only.entry)
+    ) {
       if (to < segment.entryEnd(only.entry)) only.from = to;
       else toNextEntry(slots, only, this.filters.stateOf(only));
       return;
@@ -214,11 +249,11 @@ export class Lanes {
     }
   }
 
-  private batchFor(reader: Reader, session: Session, second: number, raw: boolean): Batch | null {
+  private batchFor(reader: Reader, session: Session, second: number, kind: BatchKind): Batch | null {
     if (!this.mayShare(session)) return null;
     for (let i = 0; i < BATCHES; i++) {
       const batch = this.batches[i]!;
-      if (batch.serves(reader, session, second, raw)) return batch;
+      if (batch.serves(reader, session, second, kind)) return batch;
     }
     return null;
   }
@@ -240,7 +275,7 @@ export class Lanes {
 
   private writeGathered(reader: Reader, session: Session, port: DeliveryPort): number {
     const second = this.second();
-    let batch = this.batchFor(reader, session, second, true);
+    let batch = this.batchFor(reader, session, second, BatchKind.Gathered);
     if (batch === null) {
       batch = this.freshBatch();
       this.gather(batch, reader, session, second);
@@ -261,7 +296,7 @@ export class Lanes {
 
   /** Copies scattered runs, as they lie, behind each other. */
   private gather(batch: Batch, reader: Reader, session: Session, second: number): void {
-    batch.begin(reader, session, second, this.log.head, true, this.mayShare(session));
+    batch.begin(reader, session, second, this.log.head, BatchKind.Gathered, this.mayShare(session));
     const pending = reader.pending;
     while (batch.length < BATCH_BYTES) {
       const first = earliestOf(batch, pending.length);
@@ -303,20 +338,55 @@ export class Lanes {
     }
   }
 
-  private writeRendered(reader: Reader, session: Session, port: DeliveryPort): number {
+  /** A range of the log to stamp in place; null when what is owed must be rendered, or lies too scattered. */
+  private batchInPlace(reader: Reader, session: Session, first: Subscription): Batch | null {
+    if (!this.isInPlace(reader, session, first, first.segment!, first.entry)) return null;
     const second = this.second();
-    let batch = this.batchFor(reader, session, second, false);
-    if (batch === null) {
-      batch = this.freshBatch();
-      batch.begin(reader, session, second, this.log.head, false, this.mayShare(session));
-      this.renderer.build(batch, reader, session, second, this.batchMessagesMax);
-    } else this.renderer.large = null;
+    const known = this.batchFor(reader, session, second, BatchKind.InPlace);
+    if (known !== null) {
+      this.renderer.begin();
+      return known;
+    }
+    const batch = this.freshBatch();
+    batch.begin(reader, session, second, this.log.head, BatchKind.InPlace, this.mayShare(session));
+    this.fitReader = reader;
+    this.fitSession = session;
+    this.renderer.buildInPlace(batch, reader, this.batchMessagesMax, this.isFit);
+    const isScattered = batch.pieces < this.batchMessagesMax && batch.length - batch.at[0]! < SCATTERED_BELOW;
+    if (isScattered && earliestOf(batch, reader.pending.length) >= 0) {
+      batch.invalidate();
+      return null;
+    }
+    return batch;
+  }
+
+  private fitReader: Reader | null = null;
+  private fitSession: Session | null = null;
+  /** Bound once: building a batch allocates nothing. */
+  private readonly isFit = (segment: Segment, entry: number, subscription: Subscription): boolean =>
+    this.isInPlace(this.fitReader!, this.fitSession!, subscription, segment, entry);
+
+  private batchRendered(reader: Reader, session: Session): Batch {
+    const second = this.second();
+    const known = this.batchFor(reader, session, second, BatchKind.Rendered);
+    if (known !== null) {
+      this.renderer.begin();
+      return known;
+    }
+    const batch = this.freshBatch();
+    batch.begin(reader, session, second, this.log.head, BatchKind.Rendered, this.mayShare(session));
+    this.renderer.build(batch, reader, session, second, this.batchMessagesMax);
+    return batch;
+  }
+
+  private writeBatch(batch: Batch, reader: Reader, session: Session, port: DeliveryPort): number {
     const whole = batch.pieces;
     const pieces = this.stamp(batch, session, 0);
     if (pieces < whole) this.renderer.forgetAliases(session, pieces);
     if (pieces === 0 && whole > 0) return Wrote.NoWindow;
-    const length = batch.at[pieces]!;
-    const wrote = whole === 0 ? 0 : port.write(batch.bytes, 0, length);
+    const start = batch.at[0]!;
+    const length = whole === 0 ? 0 : batch.at[pieces]! - start;
+    const wrote = whole === 0 ? 0 : port.write(batch.bytes, start, length);
     if (wrote < 0) {
       this.keepCutPieces(batch, session, port, pieces, 0);
       return Wrote.Gone;
@@ -330,7 +400,8 @@ export class Lanes {
       if (this.renderer.large !== null && !this.writeLargeRest(port)) return Wrote.Part;
       return pieces === whole ? Wrote.All : Wrote.NoWindow;
     }
-    this.keepCut(batch, reader, session, port, pieces, wrote);
+    const gone = this.keepCutPieces(batch, session, port, pieces, wrote);
+    if (gone > 0) this.moved(reader, batch.source[gone - 1]!, batch.sourceByte[gone - 1]!);
     return Wrote.Part;
   }
 
@@ -355,35 +426,37 @@ export class Lanes {
     return batch.pieces;
   }
 
-  /** The socket took `wrote` bytes of `pieces` pieces: keeps the rest of the cut frame, un-renders the later ones. */
-  private keepCut(
-    batch: Batch,
-    reader: Reader,
-    session: Session,
-    port: DeliveryPort,
-    pieces: number,
-    wrote: number,
-  ): void {
-    const gone = this.keepCutPieces(batch, session, port, pieces, wrote);
-    if (gone > 0) this.moved(reader, batch.source[gone - 1]!, batch.sourceByte[gone - 1]!);
-  }
-
-  /** The part of keepCut() that concerns the port. Returns how many pieces have left or are kept to leave. */
+  /**
+   * The socket took `wrote` bytes of `pieces` pieces: the port keeps the rest of the cut frame, later ones give their
+   * identifiers back. Returns how many pieces have left or are kept to leave.
+   */
   keepCutPieces(batch: Batch, session: Session, port: DeliveryPort, pieces: number, wrote: number): number {
-    const cut = batch.pieceAt(wrote);
-    const begun = wrote > batch.at[cut]!;
+    const at = batch.at[0]! + wrote;
+    const cut = batch.pieceAt(at);
+    const begun = at > batch.at[cut]!;
     const gone = begun ? cut + 1 : cut;
     this.renderer.forgetAliases(session, gone);
     for (let piece = pieces - 1; piece >= gone; piece--) {
       if (batch.hole[piece] !== 0) session.inflight.untake(this.taken[piece]!);
     }
-    if (begun) {
-      port.keepRest(batch.bytes, wrote, batch.at[cut + 1]! - wrote);
-      const large = this.renderer.large;
-      if (large !== null) port.keepTail(large.segment, large.payloadAt, large.payloadEnd);
-    }
+    if (begun) this.keepCut(batch, port, cut, at);
     this.stats.messagesOut += gone;
     return gone;
+  }
+
+  /** Keeps the rest of the piece that the socket cut at byte `at` of the batch. */
+  private keepCut(batch: Batch, port: DeliveryPort, cut: number, at: number): void {
+    const end = batch.at[cut + 1]!;
+    const large = this.renderer.large;
+    if (batch.kind === BatchKind.InPlace && end - at > RENDERED_FRAME_MAX) {
+      // The next reader stamps this frame too: its head is copied, its payload stays where it is.
+      const payload = Math.max(at, batch.hole[cut]! + 2);
+      port.keepRest(batch.bytes, at, payload - at);
+      port.keepTail(batch.source[cut]!, payload, end);
+      return;
+    }
+    port.keepRest(batch.bytes, at, end - at);
+    if (large !== null) port.keepTail(large.segment, large.payloadAt, large.payloadEnd);
   }
 
   /** A large frame's head has left: now its payload, from the log. True when all of it has. */

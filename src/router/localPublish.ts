@@ -8,7 +8,7 @@ import { putVarint, varintBytes } from "../packet/frame.ts";
 import { newPublishSpans, scanPublishProperties } from "../packet/publishProperties.ts";
 import type { Filters } from "./filters.ts";
 import type { Ingest } from "./ingest.ts";
-import type { Retained } from "./retained.ts";
+import type { Retained, RetainedPublish } from "./retained.ts";
 import { CLASS_EXPIRY, CLASS_QOS_SHIFT, CLASS_RETAIN, CLASS_V5 } from "./runClass.ts";
 
 export class LocalPublish {
@@ -43,7 +43,15 @@ export class LocalPublish {
   ): boolean {
     const { frame } = this;
     frame.reset();
-    encodePublish(frame, 5, { topic, payload, qos: 0, retain: false, dup: false, packetIdentifier: 0, properties });
+    encodePublish(frame, 5, {
+      topic,
+      payload,
+      qos: 0,
+      retain: false,
+      dup: false,
+      packetIdentifier: 0,
+      properties,
+    });
     const route = this.filters.resolveTopic(topic);
     if (route.filters.length > 0 && !this.log.prepare(frame.length, route.filters.length)) return false;
     let runClass = (qos << CLASS_QOS_SHIFT) | CLASS_V5;
@@ -66,13 +74,30 @@ export class LocalPublish {
     return true;
   }
 
-  private retain(topic: string, payload: Uint8Array, properties: Uint8Array, runClass: number, number: number): void {
+  private retain(
+    topic: string,
+    payload: Uint8Array,
+    properties: Uint8Array,
+    runClass: number,
+    number: number,
+  ): void {
     const name = Buffer.from(topic);
     const tail = new ByteWriter(properties.length + payload.length + 8);
     tail.varint(properties.length);
     tail.raw(properties);
     const payloadAt = tail.length;
     tail.raw(payload);
-    this.retained.publish(number, name, 0, name.length, tail.bytes, 0, payloadAt, tail.length, runClass, -1);
+    const message: RetainedPublish = {
+      topic: name,
+      topicAt: 0,
+      topicBytes: name.length,
+      chunk: Buffer.from(tail.bytes.buffer),
+      propertiesAt: 0,
+      payload: payloadAt,
+      end: tail.length,
+      aliasAt: -1,
+      spans: this.spans,
+    };
+    this.retained.publish(number, message, runClass);
   }
 }

@@ -2,7 +2,7 @@
 
 import { pin, type Segment } from "../log/segment.ts";
 import { ENTRY_NEXT, ENTRY_STRIDE, NO_LINK } from "../log/segment.ts";
-import { type Reader } from "../session/reader.ts";
+import type { Reader } from "../session/reader.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { FilterState } from "./filters.ts";
 

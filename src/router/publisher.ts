@@ -43,6 +43,8 @@ export class Publisher implements PacedPort {
   heldBy = 0;
   lastRoute: Route | null = null;
   lastEpoch = -1;
+  /** What the topic before this one looked like: a topic is remembered when it seems to come twice. */
+  private candidate = -1;
   private lastLength = 0;
   private lastTopic: DataView | null = null;
   private aliases: (AliasTopic | null)[] | null = null;
@@ -85,6 +87,11 @@ export class Publisher implements PacedPort {
   remember(view: DataView, bytes: Buffer, at: number, length: number, route: Route, epoch: number): void {
     if (length > LAST_TOPIC_BYTES) return;
     assert(view.byteLength === bytes.length, "the view shows the bytes");
+    const tag = length * 256 + bytes[at + length - 1]!;
+    if (tag !== this.candidate && this.lastRoute !== null) {
+      this.candidate = tag;
+      return;
+    }
     if (this.lastTopic === null) this.lastTopic = new DataView(new ArrayBuffer(LAST_TOPIC_BYTES));
     const last = this.lastTopic;
     let i = 0;
@@ -102,7 +109,8 @@ export class Publisher implements PacedPort {
   /** False when the budget of all aliases is used up. */
   setAlias(alias: number, bytes: Buffer, at: number, length: number): boolean {
     const known = this.aliasTopic(alias);
-    if (known !== null && known.bytes.length === length && known.bytes.compare(bytes, at, at + length) === 0) return true;
+    if (known !== null && known.bytes.length === length && known.bytes.compare(bytes, at, at + length) === 0)
+      return true;
     const more = length - (known?.bytes.length ?? 0);
     if (more > 0 && !this.budget.take(more)) return false;
     if (more < 0) this.budget.give(-more);

@@ -136,7 +136,10 @@ export class ReadyQueue {
       reader.queued = false;
       if (reader.state !== ReaderState.Ready) continue;
       budget -= this.serve(reader);
-      assert(reader.state !== ReaderState.Ready || reader.queued, "a served reader waits or stands in the queue");
+      assert(
+        reader.state !== ReaderState.Ready || reader.queued,
+        "a served reader waits or stands in the queue",
+      );
     }
     this.afterTurn();
     if (this.count > 0) this.scheduleLater();

@@ -8,7 +8,7 @@ import { InflightState } from "../session/inflight.ts";
 import { ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import { pubrel } from "./acknowledge.ts";
-import { Batch } from "./batch.ts";
+import { Batch, BatchKind } from "./batch.ts";
 import type { Lanes } from "./lanes.ts";
 import { renderOffset } from "./shareGroup.ts";
 import type { Stats } from "./stats.ts";
@@ -49,11 +49,16 @@ export class Redelivery {
     return true;
   }
 
-  private publish(session: Session, identifier: number, offset: Session["redelivery"][0]["offset"], state: number): void {
+  private publish(
+    session: Session,
+    identifier: number,
+    offset: Session["redelivery"][0]["offset"],
+    state: number,
+  ): void {
     const { batch, lanes } = this;
     const port = session.port!;
     const second = (this.clock.nowMs() / 1000) >>> 0;
-    batch.begin(session.reader, session, second, this.log.head, false, false);
+    batch.begin(session.reader, session, second, this.log.head, BatchKind.Rendered, false);
     const qos = state === InflightState.Qos1 ? 1 : 2;
     const options = { qos, retainAsPublished: false, identifier: 0 } as const;
     if (!renderOffset(this.log, lanes, batch, session, offset, options, second, DUP)) {

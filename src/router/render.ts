@@ -23,8 +23,9 @@ import { frameBytes, putVarint, varintBytes } from "../packet/frame.ts";
 import { newPublishSpans, scanPublishProperties } from "../packet/publishProperties.ts";
 import type { Reader } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
+import type { Subscription } from "../session/subscription.ts";
 import { BATCH_BYTES, type Batch, RENDERED_FRAME_MAX } from "./batch.ts";
-import { CLASS_EXPIRY, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
+import { CLASS_EXPIRY, CLASS_HOLE, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
 
 const SUBSCRIPTION_IDENTIFIER = 0x0b;
 const TOPIC_ALIAS = 0x23;
@@ -80,8 +81,7 @@ export class Renderer {
    * end of what the reader owes. `second` is now on the log's clock.
    */
   build(batch: Batch, reader: Reader, session: Session, second: number, messagesMax: number): void {
-    this.large = null;
-    this.introduced.length = 0;
+    this.begin();
     this.offlineBelow = reader.session === null ? 0 : session.qos0From;
     let messages = messagesMax;
     while (batch.length < BATCH_BYTES && batch.pieces < batch.piecesMax) {
@@ -98,6 +98,69 @@ export class Renderer {
       messages = messagesMax - batch.holes;
       if (messages <= 0) break;
     }
+  }
+
+  /**
+   * Makes `batch` of frames that lie in the log as their readers get them but for the Packet Identifier: the batch is
+   * a range of the segment, its holes are stamped there. `isFit` says so of an entry; the range ends where the next
+   * owed byte is not its neighbour.
+   */
+  buildInPlace(
+    batch: Batch,
+    reader: Reader,
+    messagesMax: number,
+    isFit: (segment: Segment, entry: number, subscription: Subscription) => boolean,
+  ): void {
+    this.begin();
+    const count = reader.pending.length;
+    let end = -1;
+    let segment: Segment | null = null;
+    while (batch.pieces < messagesMax) {
+      const first = earliest(batch, count);
+      if (first < 0) return;
+      const at = batch.segment[first]!;
+      const from = batch.from[first]!;
+      if (segment === null) {
+        segment = at;
+        batch.bytes = at.bytes as Buffer;
+        batch.length = from;
+        batch.at[0] = from;
+      } else if (at !== segment || from !== end) return;
+      if (!isFit(at, batch.entry[first]!, reader.pending[first]!)) return;
+      end = this.framesInPlace(batch, at, from, at.entryEnd(batch.entry[first]!), messagesMax);
+      this.advance(batch, count, at, end);
+      batch.endSegment = at;
+      batch.endByte = end;
+    }
+  }
+
+  private framesInPlace(
+    batch: Batch,
+    segment: Segment,
+    from: number,
+    stop: number,
+    messagesMax: number,
+  ): number {
+    const { bytes } = segment;
+    let run = segment.runAtByte(from);
+    let offset =
+      segment.baseOffset + segment.runs[run * RUN_STRIDE + RUN_FIRST]! + recordsBefore(segment, run, from);
+    let runEnd = segment.runEnd(run);
+    let at = from;
+    while (at < stop && batch.pieces < messagesMax) {
+      if (at === runEnd) {
+        run++;
+        offset = segment.baseOffset + segment.runs[run * RUN_STRIDE + RUN_FIRST]!;
+        runEnd = segment.runEnd(run);
+      }
+      const length = frameBytes(bytes, at);
+      const body = at + length - bodyLength(length);
+      const hole = body + 2 + ((bytes[body]! << 8) | bytes[body + 1]!);
+      batch.addPiece(length, segment, at + length, hole, (bytes[at]! >>> 1) & 3, offset);
+      at += length;
+      offset++;
+    }
+    return at;
   }
 
   /**
@@ -162,14 +225,16 @@ export class Renderer {
     let at = from;
     let messages = 0;
     while (at < stop) {
-      if (batch.pieces >= batch.piecesMax || batch.length >= BATCH_BYTES || messages >= messagesMax) return at;
+      if (batch.pieces >= batch.piecesMax || batch.length >= BATCH_BYTES || messages >= messagesMax)
+        return at;
       const length = frameBytes(segment.bytes, at);
       const offset = segment.baseOffset + relative;
       if (view.qos === 0 && offset < this.offlineBelow) batch.droppedOffline++;
       else if (length > RENDERED_FRAME_MAX) {
         if (batch.pieces > 0) return at;
         if (this.largeHead(batch, session, segment, at, length, runClass, age, offset)) return at + length;
-      } else if (this.one(batch, session, segment, at, length, runClass, age, offset, 0) && view.qos > 0) messages++;
+      } else if (this.one(batch, session, segment, at, length, runClass, age, offset, 0) && view.qos > 0)
+        messages++;
       at += length;
       relative++;
     }
@@ -220,12 +285,13 @@ export class Renderer {
     const end = at + length;
     const body = end - bodyLength(length);
     const topicEnd = body + 2 + ((bytes[body]! << 8) | bytes[body + 1]!);
-    let payloadAt = topicEnd;
+    let payloadAt = (runClass & CLASS_HOLE) === 0 ? topicEnd : topicEnd + 2;
     let forwarded = 0;
     if ((runClass & CLASS_V5) !== 0) {
-      payloadAt = scanPublishProperties(bytes, topicEnd, end, spans);
+      payloadAt = scanPublishProperties(bytes, payloadAt, end, spans);
       forwarded = spans.propertiesEnd - spans.propertiesAt;
-      if ((runClass & CLASS_EXPIRY) !== 0 && spans.expirySeconds <= age) {
+      // [MQTT-4.3.2-3] [MQTT-4.3.3-7]: what has been sent once does not expire any more.
+      if ((runClass & CLASS_EXPIRY) !== 0 && spans.expirySeconds <= age && dup === 0) {
         batch.droppedExpired++; // [MQTT-3.3.2-5]
         return -1;
       }
@@ -261,7 +327,8 @@ export class Renderer {
       if (forwarded > 0) {
         bytes.copy(out, to, spans.propertiesAt, spans.propertiesEnd);
         if ((runClass & CLASS_EXPIRY) !== 0) {
-          out.writeUInt32BE(spans.expirySeconds - age, to + spans.expiryAt - spans.propertiesAt); // [MQTT-3.3.2-6]
+          const expiryAt = to + spans.expiryAt - spans.propertiesAt;
+          out.writeUInt32BE(Math.max(0, spans.expirySeconds - age), expiryAt); // [MQTT-3.3.2-6]
         }
         to += forwarded;
       }
@@ -306,6 +373,12 @@ export class Renderer {
   /** Pieces from `gone` on have not left: the client has not been told their aliases. */
   forgetAliases(session: Session, gone: number): void {
     for (const { piece, topic } of this.introduced) if (piece >= gone) session.aliases?.delete(topic);
+    this.introduced.length = 0;
+  }
+
+  /** Forgets what the last batch left to be done. */
+  begin(): void {
+    this.large = null;
     this.introduced.length = 0;
   }
 
@@ -365,7 +438,11 @@ export function earliest(batch: Batch, count: number): number {
   for (let i = 0; i < count; i++) {
     const segment = batch.segment[i];
     if (segment === null || segment === undefined) continue;
-    if (first < 0 || segment.sequence < sequence || (segment.sequence === sequence && batch.from[i]! < from)) {
+    if (
+      first < 0 ||
+      segment.sequence < sequence ||
+      (segment.sequence === sequence && batch.from[i]! < from)
+    ) {
       first = i;
       sequence = segment.sequence;
       from = batch.from[i]!;

@@ -98,7 +98,16 @@ export class Replays {
       const qos = Math.min(classQos(record.runClass), replay.qos);
       const runClass = (record.runClass & ~CLASS_QOS_MASK) | (qos << CLASS_QOS_SHIFT) | CLASS_INBOX;
       const route = this.routes.get(inbox)!;
-      this.ingest.publishRun(route, record.length, 1, record.length, replay.identifier, record.time, runClass, null);
+      this.ingest.publishRun(
+        route,
+        record.length,
+        1,
+        record.length,
+        replay.identifier,
+        record.time,
+        runClass,
+        null,
+      );
       bytes += record.length;
       messages++;
     }
@@ -110,7 +119,13 @@ export class Replays {
     if (session.inbox !== null) return session.inbox;
     const text = `\u0000${session.number}`;
     const state = this.filters.begin(text);
-    const options = { qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 2, identifier: 0 } as const;
+    const options = {
+      qos: 2,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 2,
+      identifier: 0,
+    } as const;
     const inbox = new Subscription(session.reader, state.id, text, options);
     this.filters.attach(state, inbox);
     this.routes.set(inbox, { id: --this.nextRoute, filters: [state] });

@@ -9,6 +9,7 @@ import type { Budget } from "../base/budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { decodeUtf8 } from "../packet/utf8.ts";
 import { frameBytes as lengthOfFrame, putVarint, varintBytes } from "../packet/frame.ts";
+import type { PublishFrame } from "./publishFrame.ts";
 import type { Stats } from "./stats.ts";
 
 const SEGMENT_BYTES = 256 * 1024;
@@ -17,6 +18,12 @@ const SLOT_BYTES = 4;
 const SLOT_COST = 4 + 4 + 4 + 4 + 4 + 4 + 8 + 2 + 100;
 const GROW = 1024;
 const FREE = 0xffff_ffff;
+
+/** What there is to store: a Topic Name, property bytes with their length (none before MQTT 5), a payload. */
+export type RetainedPublish = Pick<
+  PublishFrame,
+  "topic" | "topicAt" | "topicBytes" | "chunk" | "propertiesAt" | "payload" | "end" | "aliasAt" | "spans"
+>;
 
 interface RetainedSegment {
   readonly bytes: Buffer;
@@ -57,33 +64,20 @@ export class Retained {
   }
 
   /**
-   * Stores, replaces or (payload empty) clears what a RETAIN PUBLISH says. `propertiesAt..payload` are the property
-   * bytes with their length, empty for v3; three bytes at `aliasAt` are left out unless it is -1. False when the
+   * Stores, replaces or (payload empty) clears what a RETAIN PUBLISH of the session `number` says. False when the
    * budget is used up: nothing changed, the publish is refused. [MQTT-3.3.1-5, -6, -7]
    */
-  publish(
-    number: number,
-    topic: Uint8Array,
-    topicAt: number,
-    topicBytes: number,
-    chunk: Uint8Array,
-    propertiesAt: number,
-    payload: number,
-    end: number,
-    runClass: number,
-    aliasAt: number,
-  ): boolean {
+  publish(number: number, message: RetainedPublish, runClass: number): boolean {
+    const { topic, topicAt, topicBytes, chunk, propertiesAt, payload, end, aliasAt, spans } = message;
     const name = decodeUtf8(topic, topicAt, topicAt + topicBytes);
     if (payload === end) {
       this.clear(name);
       return true;
     }
     let properties = payload - propertiesAt;
-    let propertyLength = -1;
+    let propertyLength = 0;
     if (aliasAt >= 0) {
-      // The Property Length itself may shrink with the three bytes of the alias.
-      const lengthBytes = varintBytes(properties - 1) === 1 ? 1 : varintBytes(properties - varintBytes(properties));
-      propertyLength = properties - lengthBytes - 3;
+      propertyLength = spans.propertiesEnd - spans.propertiesAt - 3;
       properties = varintBytes(propertyLength) + propertyLength;
     }
     const remaining = 2 + topicBytes + properties + end - payload;
@@ -100,9 +94,8 @@ export class Retained {
     to += topicBytes;
     if (aliasAt >= 0) {
       to = putVarint(out, to, propertyLength);
-      const from = payload - propertyLength - 3;
-      out.set(chunk.subarray(from, aliasAt), to);
-      to += aliasAt - from;
+      out.set(chunk.subarray(spans.propertiesAt, aliasAt), to);
+      to += aliasAt - spans.propertiesAt;
       out.set(chunk.subarray(aliasAt + 3, end), to);
     } else out.set(chunk.subarray(propertiesAt, end), to);
     this.classOf[slot] = runClass;

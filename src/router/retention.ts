@@ -98,7 +98,8 @@ export class Retention implements CleanerOwner {
 
   private pinnedIn(segment: Segment): Reader[] {
     const readers: Reader[] = [];
-    for (let reader = segment.pinned; reader !== null; reader = reader.pinnedNext) readers.push(reader as Reader);
+    for (let reader = segment.pinned; reader !== null; reader = reader.pinnedNext)
+      readers.push(reader as Reader);
     return readers;
   }
 
@@ -138,8 +139,22 @@ export class Retention implements CleanerOwner {
     for (const reader of this.pinnedIn(segment)) {
       if (reader.state !== ReaderState.Offline && !this.hasStalled(reader)) continue;
       const skipped = this.skip(reader, 2, segment.sequence);
-      this.stats.quotaMessages += skipped.messages;
+      this.stats.quotaMessages += skipped.messages + this.dropInflight(reader, segment);
     }
+  }
+
+  /** What an offline session had been sent from `segment` and not acknowledged goes too. Returns the messages. */
+  private dropInflight(reader: Reader, segment: Segment): number {
+    const { session } = reader;
+    if (session === null || session.port !== null) return 0;
+    const end = segment.baseOffset + segment.recordCount;
+    let dropped = 0;
+    for (const { identifier, offset, state } of session.inflight.ordered()) {
+      if (offset >= end || state === InflightState.Released) continue;
+      session.inflight.settle(identifier);
+      dropped++;
+    }
+    return dropped;
   }
 
   private hasStalled(reader: Reader): boolean {
@@ -252,7 +267,10 @@ export class Retention implements CleanerOwner {
   inflightOf(pinned: Pinned): readonly Offset[] {
     const reader = pinned as Reader;
     if (reader.session === null) return this.groups.groupOf(reader)?.returned ?? [];
-    return reader.session.inflight.ordered().filter((m) => m.state !== InflightState.Released).map((m) => m.offset);
+    return reader.session.inflight
+      .ordered()
+      .filter((m) => m.state !== InflightState.Released)
+      .map((m) => m.offset);
   }
 
   isHeld(pinned: Pinned, segment: Segment): boolean {

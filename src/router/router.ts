@@ -127,7 +127,12 @@ export class Router implements LogOwner {
   }
 
   /** The session of a new connection; null when there is no memory for one more. */
-  open(clientIdentifier: string, cleanStart: boolean, port: DeliveryPort, terms: ConnectionTerms): Resumed | null {
+  open(
+    clientIdentifier: string,
+    cleanStart: boolean,
+    port: DeliveryPort,
+    terms: ConnectionTerms,
+  ): Resumed | null {
     return this.sessions.open(clientIdentifier, cleanStart, port, terms);
   }
 
@@ -150,7 +155,14 @@ export class Router implements LogOwner {
   }
 
   private publishWill(session: Session, will: Will): boolean {
-    return this.local.publish(will.topic, will.payload, will.qos, will.retain, will.properties, session.number);
+    return this.local.publish(
+      will.topic,
+      will.payload,
+      will.qos,
+      will.retain,
+      will.properties,
+      session.number,
+    );
   }
 
   /** Once a second. */

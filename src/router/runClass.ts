@@ -12,6 +12,9 @@ export const CLASS_EXPIRY = 16;
 /** A retained message for one session's new subscription: RETAIN is sent as 1, RUN_PUBLISHER is its identifier. */
 export const CLASS_INBOX = 32;
 
+/** Frames have two bytes for a Packet Identifier behind the topic: they lie as they came, at their QoS. */
+export const CLASS_HOLE = 64;
+
 export function classQos(runClass: number): number {
   return (runClass & CLASS_QOS_MASK) >>> CLASS_QOS_SHIFT;
 }

@@ -107,7 +107,12 @@ export class Sessions {
   }
 
   /** The session for a new connection; null when the memory budget has no room for one more. */
-  open(clientIdentifier: string, cleanStart: boolean, port: DeliveryPort, terms: ConnectionTerms): Resumed | null {
+  open(
+    clientIdentifier: string,
+    cleanStart: boolean,
+    port: DeliveryPort,
+    terms: ConnectionTerms,
+  ): Resumed | null {
     this.takeOver(clientIdentifier, cleanStart);
     let session = this.byIdentifier.get(clientIdentifier);
     const present = session !== undefined;
@@ -148,7 +153,7 @@ export class Sessions {
     this.groups.roomIn(session);
   }
 
-  /** The Network Connection of `port` is gone. `will` is what is left of the session's will: null after DISCONNECT 0x00. */
+  /** The connection of `port` is gone. `will` is what is left of the session's will: null after DISCONNECT 0x00. */
   connectionEnded(session: Session, port: DeliveryPort, will: Will | null): void {
     if (session.port !== port) return;
     session.port = null;
@@ -159,6 +164,7 @@ export class Sessions {
     session.redelivery = [];
     session.redelivered = 0;
     this.groups.handBack(session);
+    session.inflight.trim();
     for (const subscription of session.reader.subscriptions) {
       if (subscription.qos === 0) park(subscription, this.filters.stateOf(subscription));
     }

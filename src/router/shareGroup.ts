@@ -5,17 +5,27 @@
 import type { Offset } from "../base/brand.ts";
 import type { Clock } from "../base/clock.ts";
 import type { CommitLog } from "../log/commitLog.ts";
-import { RUN_CLASS, RUN_FIRST, RUN_STRIDE, RUN_TIME, pinBack, type Segment } from "../log/segment.ts";
+import {
+  ENTRY_FIRST_RUN,
+  ENTRY_STRIDE,
+  RUN_CLASS,
+  RUN_FIRST,
+  RUN_STRIDE,
+  RUN_TIME,
+  pinBack,
+  type Segment,
+} from "../log/segment.ts";
 import { frameBytes } from "../packet/frame.ts";
 import { InflightState } from "../session/inflight.ts";
 import { Reader, ReaderState } from "../session/reader.ts";
 import type { GroupMembership, Session } from "../session/session.ts";
 import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
-import { BATCH_PIECES_MAX, Batch, RENDERED_FRAME_MAX } from "./batch.ts";
+import { BATCH_PIECES_MAX, Batch, BatchKind, RENDERED_FRAME_MAX } from "./batch.ts";
 import type { Filters } from "./filters.ts";
 import type { Lanes } from "./lanes.ts";
 import { advanceTo } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
+import { recordsBefore } from "./render.ts";
 import { classQos } from "./runClass.ts";
 import type { SharedStrategy } from "./settings.ts";
 import type { Stats } from "./stats.ts";
@@ -43,7 +53,7 @@ export class ShareGroup implements GroupMembership {
     this.key = key;
     this.subscription = new Subscription(this.reader, filter, key, options);
     this.reader.subscriptions = [this.subscription];
-    this.reader.plain = false;
+    this.reader.uniformQos = -1;
     this.reader.state = ReaderState.CaughtUp;
   }
 }
@@ -160,7 +170,8 @@ export class ShareGroups {
   roomIn(session: Session): void {
     for (const membership of session.groups) {
       const state = membership.reader.state;
-      if (state === ReaderState.SocketFull || state === ReaderState.WindowFull) this.ready.push(membership.reader);
+      if (state === ReaderState.SocketFull || state === ReaderState.WindowFull)
+        this.ready.push(membership.reader);
     }
   }
 
@@ -226,10 +237,10 @@ export class ShareGroups {
     subscription.identifier = options.identifier;
     subscription.retainAsPublished = options.retainAsPublished;
     const segment = subscription.segment!;
-    const owed = this.log.postings.count[subscription.filter]! - segment.countBefore[subscription.entry]!;
+    const owed = this.owed(subscription, segment);
     const batch = this.batch;
     const second = (this.clock.nowMs() / 1000) >>> 0;
-    batch.begin(reader, session, second, this.log.head, false, false);
+    batch.begin(reader, session, second, this.log.head, BatchKind.Rendered, false);
     batch.piecesMax = Math.min(BATCH_PIECES_MAX, Math.max(1, Math.ceil(owed / eligible)));
     this.lanes.renderer.build(batch, reader, session, second, session.window - session.inflight.count);
     const gone = this.send(group, session);
@@ -240,6 +251,18 @@ export class ShareGroups {
       this.stats.droppedTooLarge += batch.droppedTooLarge;
       this.moved(group, batch.endSegment, batch.endByte);
     }
+  }
+
+  /** Messages of the group's filter behind its position. */
+  private owed(subscription: Subscription, segment: Segment): number {
+    const { filter, entry, from } = subscription;
+    const firstRun = segment.entries[entry * ENTRY_STRIDE + ENTRY_FIRST_RUN]!;
+    const run = segment.runAtByte(from);
+    const read =
+      segment.runs[run * RUN_STRIDE + RUN_FIRST]! -
+      segment.runs[firstRun * RUN_STRIDE + RUN_FIRST]! +
+      recordsBefore(segment, run, from);
+    return this.log.postings.count[filter]! - segment.countBefore[entry]! - read;
   }
 
   private moved(group: ShareGroup, segment: Segment, to: number): void {
@@ -276,7 +299,7 @@ export class ShareGroups {
     const batch = this.batch;
     const { session, options } = member;
     const second = (this.clock.nowMs() / 1000) >>> 0;
-    batch.begin(group.reader, session, second, this.log.head, false, false);
+    batch.begin(group.reader, session, second, this.log.head, BatchKind.Rendered, false);
     if (renderOffset(this.log, this.lanes, batch, session, offset, options, second, 0)) {
       if (this.send(group, session) === 0) return;
     }
@@ -318,11 +341,11 @@ export function renderOffset(
   const runAt = run * RUN_STRIDE;
   if (run === segment.runCount || segment.runs[runAt + RUN_FIRST]! > relative) return false;
   let at = segment.runStart(run);
-  for (let record = segment.runs[runAt + RUN_FIRST]!; record < relative; record++) at += frameBytes(segment.bytes, at);
+  for (let record = segment.runs[runAt + RUN_FIRST]!; record < relative; record++)
+    at += frameBytes(segment.bytes, at);
   const runClass = segment.runs[runAt + RUN_CLASS]!;
   const { renderer } = lanes;
-  renderer.large = null;
-  renderer.introduced.length = 0;
+  renderer.begin();
   renderer.view.qos = Math.min(classQos(runClass), options.qos);
   renderer.view.retain = options.retainAsPublished;
   renderer.view.identifierBytes = 0;

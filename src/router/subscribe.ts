@@ -40,9 +40,14 @@ export class Subscribe {
   }
 
   /** Returns the Reason Code of each entry, in order. [MQTT-3.8.4-5..-8] */
-  subscribe(session: Session, entries: readonly SubscribeEntry[], identifier: number, terms: SubscribeTerms): number[] {
+  subscribe(
+    session: Session,
+    entries: readonly SubscribeEntry[],
+    identifier: number,
+    terms: SubscribeTerms,
+  ): number[] {
     const codes = entries.map((entry) => this.one(session, entry, identifier, terms));
-    session.reader.refreshPlain();
+    session.reader.refresh();
     return codes;
   }
 
@@ -50,8 +55,10 @@ export class Subscribe {
     const parsed = parseTopicFilter(entry.filter);
     if (parsed === null) return ReasonCode.TopicFilterInvalid;
     if (parsed.group !== null && !terms.sharedAvailable) return ReasonCode.SharedSubscriptionsNotSupported;
-    if (!terms.wildcardAvailable && hasWildcard(parsed.filter)) return ReasonCode.WildcardSubscriptionsNotSupported;
-    if (identifier !== 0 && !terms.identifiersAvailable) return ReasonCode.SubscriptionIdentifiersNotSupported;
+    if (!terms.wildcardAvailable && hasWildcard(parsed.filter))
+      return ReasonCode.WildcardSubscriptionsNotSupported;
+    if (identifier !== 0 && !terms.identifiersAvailable)
+      return ReasonCode.SubscriptionIdentifiersNotSupported;
     const qos = Math.min(entry.qos, terms.qosMax) as 0 | 1 | 2;
     const options: SubscriptionOptions = { ...entry, qos, identifier };
     const known = session.byText.get(entry.filter);
@@ -79,7 +86,8 @@ export class Subscribe {
       session.reader.subscriptions.push(subscription);
       this.filters.attach(state, subscription);
     }
-    const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && known === undefined);
+    const wantsRetained =
+      options.retainHandling === 0 || (options.retainHandling === 1 && known === undefined);
     if (wantsRetained) this.replays.begin(session, parsed.filter, options); // [MQTT-3.3.1-9, -10, -11]
     return qos;
   }
@@ -89,12 +97,14 @@ export class Subscribe {
     const codes = texts.map((text) => {
       const subscription = session.byText.get(text);
       if (subscription === undefined) {
-        return parseTopicFilter(text) === null ? ReasonCode.TopicFilterInvalid : ReasonCode.NoSubscriptionExisted;
+        return parseTopicFilter(text) === null
+          ? ReasonCode.TopicFilterInvalid
+          : ReasonCode.NoSubscriptionExisted;
       }
       this.remove(session, subscription);
       return ReasonCode.Success;
     });
-    session.reader.refreshPlain();
+    session.reader.refresh();
     return codes;
   }
 

@@ -70,7 +70,10 @@ export class InflightSlab {
   }
 }
 
-function copied<T extends Float64Array | Uint8Array | Uint32Array | Uint16Array | Int32Array>(old: T, fresh: T): T {
+function copied<T extends Float64Array | Uint8Array | Uint32Array | Uint16Array | Int32Array>(
+  old: T,
+  fresh: T,
+): T {
   fresh.set(old);
   return fresh;
 }
@@ -136,7 +139,9 @@ export class Inflight {
 
   stateOf(identifier: number): number {
     const block = this.find(identifier >>> BLOCK_BITS);
-    return block === NONE ? InflightState.Free : this.slab.states[block * BLOCK + (identifier & (BLOCK - 1))]!;
+    return block === NONE
+      ? InflightState.Free
+      : this.slab.states[block * BLOCK + (identifier & (BLOCK - 1))]!;
   }
 
   originOf(identifier: number): number {
@@ -169,8 +174,13 @@ export class Inflight {
     this.count--;
     const used = slab.used[block]! - 1;
     slab.used[block] = used;
-    if (used === 0 && (this.count === 0 || key !== this.nextIdentifier >>> BLOCK_BITS)) this.unlink(block, previous);
+    if (used === 0 && key !== this.nextIdentifier >>> BLOCK_BITS) this.unlink(block, previous);
     return state;
+  }
+
+  /** Gives back the block that is kept for the next identifiers, if nothing is in flight. */
+  trim(): void {
+    if (this.count === 0) this.clear();
   }
 
   private unlink(block: number, previous: number): void {

@@ -25,8 +25,8 @@ export class Reader implements Pinned {
   subscriptions: Subscription[] = [];
   /** Those of the subscriptions that owe something: they have a position. */
   readonly pending: Subscription[] = [];
-  /** Granted QoS 0 everywhere, without options that change a frame: runs go out as they lie. */
-  plain = true;
+  /** Granted by every subscription, none of which has options that change a frame; -1 when they differ. */
+  uniformQos = 0;
   /** It stands in the ready queue. */
   queued = false;
   /** The last raw write may have ended within a frame. */
@@ -43,9 +43,11 @@ export class Reader implements Pinned {
   }
 
   /** Call after every change of subscriptions. */
-  refreshPlain(): void {
-    this.plain = this.subscriptions.every(
-      (s) => s.qos === 0 && !s.noLocal && !s.retainAsPublished && s.identifier === 0,
+  refresh(): void {
+    const first = this.subscriptions[0];
+    const isUniform = this.subscriptions.every(
+      (s) => s.qos === first!.qos && !s.noLocal && !s.retainAsPublished && s.identifier === 0,
     );
+    this.uniformQos = first === undefined ? 0 : isUniform ? first.qos : -1;
   }
 }

@@ -170,7 +170,7 @@ function comparesExactly(view: DataView, at: number, length: number): boolean {
   return word !== 0 && !Number.isNaN(word);
 }
 
-/** Hash of a key of at least one byte, never 0. Per word the chain is a rotate and an add; loads and products overlap. */
+/** Hash of a key of at least one byte, never 0. Per word the chain is a rotate and an add; loads overlap. */
 function hashOf(view: DataView, at: number, length: number): number {
   let h = length;
   if (length < 4) {

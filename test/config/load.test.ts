@@ -146,7 +146,6 @@ describe("a file of rumqttd", () => {
       ["user2", "password"],
     ]);
     expect(five?.users).toBeNull();
-    expect(five?.dynamicFilters).toBe(true);
   });
 
   test("warns once of each thing that is not there", () => {

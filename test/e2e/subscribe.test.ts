@@ -8,10 +8,6 @@ import type { Version } from "../support/wireClient.ts";
 const versions: readonly Version[] = [3, 4, 5];
 
 const wire = wireSuite();
-const wireInitialized = wireSuite({
-  router: { initializedFilters: ["known/+"] },
-  listener: { dynamicFilters: false },
-});
 
 /** filter, topics that it matches, topics that it does not; "~" stands for a name of the test's own. */
 const matching: readonly [filter: string, yes: readonly string[], no: readonly string[]][] = [
@@ -223,16 +219,6 @@ for (const version of versions) {
         expect(granted[0]).toBe(1);
         expect(Number(granted[1])).toBe(version === 5 ? 0x8f : 0x80);
       }
-    },
-  );
-
-  wireInitialized(
-    `without dynamic filters only the initialized ones are granted (${label})`,
-    async ({ client }) => {
-      const subscriber = await client(version);
-      const codes = await subscriber.subscribe(["known/+", "unknown/+"], { qos: 1 });
-      expect(codes[0]).toBe(1);
-      expect(Number(codes[1])).toBeGreaterThanOrEqual(0x80);
     },
   );
 }

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { Budget } from "../../src/base/budget.ts";
+import { newPublishSpans } from "../../src/packet/publishProperties.ts";
 import { Retained, type RetainedRecord } from "../../src/router/retained.ts";
 import { Stats } from "../../src/router/stats.ts";
 import { type Random, seeds, withSeed } from "../sim/random.ts";
@@ -33,15 +34,18 @@ class Store {
     const name = Buffer.from(topic);
     const stored = this.retained.publish(
       9,
-      name,
-      0,
-      name.length,
-      payload,
-      0,
-      0,
-      payload.length,
+      {
+        topic: name,
+        topicAt: 0,
+        topicBytes: name.length,
+        chunk: payload,
+        propertiesAt: 0,
+        payload: 0,
+        end: payload.length,
+        aliasAt: -1,
+        spans: newPublishSpans(),
+      },
       runClass,
-      -1,
     );
     if (!stored) return false;
     if (payload.length === 0) this.model.delete(topic);

@@ -68,7 +68,6 @@ const listenerDefaults: ListenerSettings = {
   queueMessagesMax: 1_000,
   queueBytesMax: 4 * MIB,
   users: null,
-  dynamicFilters: true,
 };
 
 export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<TestBroker> {
