@@ -80,6 +80,8 @@ export class SimClient {
   readonly owed = new Map<number, number>();
   /** Retained replays and wills are looked at by the scenario, not by the checks below. */
   readonly retained: Delivery[] = [];
+  /** Messages that the broker answered with a Reason Code of 0x80 or more. */
+  refused = 0;
   connected = false;
   sessionPresent = false;
   /** Reason Code of the broker's DISCONNECT. */
@@ -140,9 +142,9 @@ export class SimClient {
   }
 
   get isBusy(): boolean {
-    return (
-      this.acks.length > 0 || (this.socket?.unreadByBroker ?? 0) > 0 || (this.socket?.unreadByClient ?? 0) > 0
-    );
+    if (this.acks.length > 0) return true;
+    const { socket } = this;
+    return socket !== null && (socket.unreadByBroker > 0 || socket.unreadByClient > 0 || socket.owesDrain);
   }
 
   /** From now on its socket carries whatever it is given. */
@@ -428,7 +430,7 @@ export class SimClient {
         return;
       case "puback":
       case "pubcomp":
-        this.outgoing.delete(packet.messageId ?? 0);
+        this.settled(packet.messageId ?? 0, packet.reasonCode ?? 0);
         return;
       case "pubrec":
         this.pubrecCame(packet.messageId ?? 0, "reasonCode" in packet ? (packet.reasonCode ?? 0) : 0);
@@ -473,10 +475,21 @@ export class SimClient {
     }
   }
 
+  /** A refused message need not arrive anywhere. */
+  private settled(messageId: number, reason: number): void {
+    const outgoing = this.outgoing.get(messageId);
+    if (outgoing === undefined) return;
+    if (reason >= 0x80) {
+      outgoing.message.uncertain = true;
+      this.refused++;
+    }
+    this.outgoing.delete(messageId);
+  }
+
   private pubrecCame(messageId: number, reason: number): void {
     const outgoing = this.outgoing.get(messageId);
     if (reason >= 0x80) {
-      this.outgoing.delete(messageId);
+      this.settled(messageId, reason);
       return;
     }
     if (outgoing !== undefined) outgoing.state = "pubrel";

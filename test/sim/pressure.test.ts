@@ -101,30 +101,33 @@ describe("two clients that publish to each other at QoS 1", () => {
 });
 
 describe("a paced publisher", () => {
-  scenario(
-    "keeps its connection past its Keep Alive and loses nothing",
-    (random) => {
-      const scene = new Scene(random, SMALL);
-      const reader = scene.subscriber({ id: "reader", socket: { capacity: 20_000 } }, { t: 0 });
-      const publisher = scene.publisher({ id: "publisher", keepalive: 2, version: random.pick([4, 5]) });
-      const pauses = new PauseCounter(scene, publisher);
-      reader.manners.readMax = 4_000;
-      for (let i = 0; i < 3_000; i++) scene.publish(publisher, "t", 0, 2_000);
-      for (let step = 0; step < 1_200; step++) {
-        if (step % 100 === 0) publisher.ping();
-        scene.step();
-        pauses.look();
-      }
-      expect(pauses.steps).toBeGreaterThan(200);
-      expect(publisher.connected).toBe(true);
-      expect(scene.world.endings).toEqual([]);
-      scene.settle();
-      expect(scene.world.router.stats.gapMessages).toBe(0);
-      scene.end();
-    },
-    1,
-    2,
-  );
+  for (const chunkMax of [20_000, 512 * 1024]) {
+    scenario(
+      `keeps its connection past its Keep Alive and loses nothing, chunks of ${chunkMax} bytes`,
+      (random) => {
+        const scene = new Scene(random, SMALL);
+        const reader = scene.subscriber({ id: "reader", socket: { capacity: 20_000 } }, { t: 0 });
+        const version = random.pick([4, 5] as const);
+        const publisher = scene.publisher({ id: "publisher", keepalive: 2, version, socket: { chunkMax } });
+        const pauses = new PauseCounter(scene, publisher);
+        reader.manners.readMax = 4_000;
+        for (let i = 0; i < 3_000; i++) scene.publish(publisher, "t", 0, 2_000);
+        for (let step = 0; step < 1_200; step++) {
+          if (step % 100 === 0) publisher.ping();
+          scene.step();
+          pauses.look();
+        }
+        expect(publisher.connected).toBe(true);
+        expect(scene.world.endings).toEqual([]);
+        expect(pauses.steps).toBeGreaterThan(300);
+        scene.settle();
+        expect(scene.world.router.stats.gapMessages).toBe(0);
+        scene.end();
+      },
+      1,
+      2,
+    );
+  }
 
   test("a client that is silent past one and a half Keep Alives is closed", () => {
     withSeed(1, (random) => {
@@ -180,8 +183,9 @@ describe("a packet as large as allowed", () => {
           scene.steps(20);
         }
         scene.settle();
-        expect(readers.map((reader) => reader.taken.length)).toEqual([6, 6, 6]);
         expect(publisher.connections).toBe(1);
+        expect(publisher.refused).toBe(0);
+        expect(readers.map((reader) => reader.taken.length)).toEqual([6, 6, 6]);
         scene.end();
       },
       1,

@@ -2,10 +2,10 @@
 // one visit to the poll, in the order that Bun keeps: a data or drain callback, the microtasks behind it, the next
 // callback, and when all sockets were read the turns that were put off.
 
-import { ByteWriter } from "../../src/base/byteWriter.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import type { Closed } from "../../src/net/closeCause.ts";
-import { Connection, type ConnectionHost } from "../../src/net/connection.ts";
+import { Connection } from "../../src/net/connection.ts";
+import { Host, type HostListener, RELAX_MS, TICK_MS, TRICKLE_MS } from "../../src/net/host.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
 import type { Scheduler } from "../../src/router/readyQueue.ts";
 import { Router } from "../../src/router/router.ts";
@@ -16,8 +16,6 @@ import { SimSocket, type SocketShape } from "./socket.ts";
 
 export const MIB = 1024 * 1024;
 
-const TRICKLE_MS = 50;
-const TICK_MS = 1000;
 /** Turns that one callback may set off. */
 const MICROTASKS_MAX = 1000;
 
@@ -106,6 +104,12 @@ export class SimScheduler implements Scheduler {
   }
 }
 
+interface Timer {
+  readonly everyMs: number;
+  dueMs: number;
+  readonly run: () => void;
+}
+
 export interface WorldShape {
   readonly router?: Partial<RouterSettings>;
   readonly listener?: Partial<ListenerSettings>;
@@ -113,56 +117,59 @@ export interface WorldShape {
   readonly auditEvery?: number;
 }
 
-export class World implements ConnectionHost {
+export class World implements HostListener {
   readonly random: Random;
   readonly clock = new SimClock();
   readonly scheduler = new SimScheduler();
   readonly router: Router;
   readonly listener: ListenerSettings;
-  readonly out = new ByteWriter(64 * 1024);
-  readonly paused = new Set<Connection>();
-  readonly connectionsMax: number;
-  readonly open = new Set<Connection>();
+  readonly host: Host;
   /** Why connections ended, oldest first. */
   readonly endings: Closed[] = [];
   readonly budgetBytes: number;
   private readonly sockets = new Set<SimSocket>();
   private readonly auditEvery: number;
-  private nextTrickleMs: number;
-  private nextTickMs: number;
-  private connections = 0;
-  private assigned = 0;
+  private readonly timers: Timer[];
   private steps = 0;
 
   constructor(random: Random, shape: WorldShape = {}) {
     this.random = random;
     const settings = { ...routerSettings, ...shape.router };
     this.listener = { ...listenerSettings, ...shape.listener };
-    this.connectionsMax = settings.connectionsMax;
     this.budgetBytes = settings.memoryBytes;
     this.auditEvery = shape.auditEvery ?? 1;
     this.router = new Router(settings, { clock: this.clock, scheduler: this.scheduler, seed: random.next() });
-    this.nextTrickleMs = this.clock.ms + TRICKLE_MS;
-    this.nextTickMs = this.clock.ms + TICK_MS;
+    this.host = new Host(this.router, this, "assigned-");
+    const { host, clock } = this;
+    this.timers = [
+      { everyMs: RELAX_MS, dueMs: clock.ms + RELAX_MS, run: () => host.relax() },
+      { everyMs: TRICKLE_MS, dueMs: clock.ms + TRICKLE_MS, run: () => host.trickle() },
+      { everyMs: TICK_MS, dueMs: clock.ms + TICK_MS, run: () => host.tick() },
+    ];
   }
 
-  assignIdentifier(): string {
-    return `assigned-${++this.assigned}`;
+  get paused(): ReadonlySet<Connection> {
+    return this.host.paused;
   }
 
   connected(): void {}
 
-  closed(connection: Connection, closed: Closed): void {
-    this.open.delete(connection);
+  closed(_connection: Connection, closed: Closed): void {
     this.endings.push(closed);
   }
 
   /** A client's new socket, accepted. */
   connect(shape: SocketShape = {}): SimSocket {
     const socket = new SimSocket(this.random, shape);
-    const connection = new Connection(this, this.listener, socket, ++this.connections, "10.0.0.1");
+    const connection = new Connection(
+      this.host,
+      this.listener,
+      socket,
+      this.host.nextConnectionNumber(),
+      "10.0.0.1",
+    );
     socket.connection = connection;
-    this.open.add(connection);
+    this.host.opened(connection);
     this.sockets.add(socket);
     return socket;
   }
@@ -194,22 +201,13 @@ export class World implements ConnectionHost {
   advance(ms: number): void {
     const until = this.clock.ms + ms;
     for (;;) {
-      const due = Math.min(this.nextTrickleMs, this.nextTickMs);
-      if (due > until) break;
-      this.clock.ms = due;
-      if (due === this.nextTrickleMs) {
-        this.nextTrickleMs += TRICKLE_MS;
-        for (const connection of [...this.paused]) {
-          connection.trickle();
-          this.scheduler.runMicrotasks();
-        }
-      }
-      if (due === this.nextTickMs) {
-        this.nextTickMs += TICK_MS;
-        for (const connection of [...this.open]) connection.checkTime(due);
-        this.router.tick();
-        this.scheduler.runMicrotasks();
-      }
+      let next = this.timers[0]!;
+      for (const timer of this.timers) if (timer.dueMs < next.dueMs) next = timer;
+      if (next.dueMs > until) break;
+      this.clock.ms = next.dueMs;
+      next.dueMs += next.everyMs;
+      next.run();
+      this.scheduler.runMicrotasks();
     }
     this.clock.ms = until;
   }
@@ -231,6 +229,6 @@ export class World implements ConnectionHost {
     }
     if (bytesMax > this.budgetBytes) throw new Error("the budgets are more than the memory");
     this.steps++;
-    if (this.auditEvery > 0 && this.steps % this.auditEvery === 0) audit(this.router, this.open);
+    if (this.auditEvery > 0 && this.steps % this.auditEvery === 0) audit(this.router, this.host.open);
   }
 }
