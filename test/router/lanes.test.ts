@@ -234,7 +234,7 @@ const MIXES: readonly Mix[] = [
     sizes: LARGE_SIZES,
     qos: [0, 1, 2],
     versions: [4, 5],
-    count: 24,
+    count: 12,
     properties: true,
   },
 ];

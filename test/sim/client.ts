@@ -132,6 +132,11 @@ export class SimClient {
     return this.socket?.connection ?? null;
   }
 
+  /** It has no connection and is not about to have one. */
+  get isAway(): boolean {
+    return this.socket === null;
+  }
+
   get unacknowledged(): number {
     return this.outgoing.size;
   }

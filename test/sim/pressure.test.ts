@@ -269,3 +269,44 @@ describe("a subscriber that never reads", () => {
     );
   }
 });
+
+describe("rests of cut frames beyond their budget", () => {
+  scenario(
+    "end the connection, not the session; nothing owed is lost and nothing is left behind",
+    (random) => {
+      const scene = new Scene(random, {
+        router: { memoryBytes: 8 * MIB },
+        listener: { packetBytesMax: 2 * MIB, queueMessagesMax: 100_000 },
+      });
+      const readers: SimClient[] = [];
+      for (let i = 0; i < 20; i++) {
+        const shape = {
+          id: `reader-${i}`,
+          version: 5,
+          persistent: true,
+          socket: { capacity: 30_000 },
+        } as const;
+        const reader = scene.subscriber(shape, { "t/#": random.pick([1, 2]) });
+        reader.manners.readMax = 0;
+        readers.push(reader);
+      }
+      const publisher = scene.publisher({ id: "publisher" });
+      for (let i = 0; i < 12; i++) scene.publish(publisher, `t/${i % 2}`, random.pick([0, 1, 2]), 60_000);
+      scene.steps(50);
+      expect(scene.world.endings.some(({ cause }) => cause === "no_memory")).toBe(true);
+      for (const reader of readers) if (random.chance(0.3)) reader.unsubscribe("t/#");
+      scene.steps(50);
+      for (const reader of readers) {
+        if (random.chance(0.5)) reader.cut();
+        else reader.manners.readMax = 10_000;
+      }
+      scene.steps(100);
+      for (let i = 0; i < 10; i++) scene.publish(publisher, `t/${i % 2}`, random.pick([0, 1, 2]), 5_000);
+      scene.settle();
+      scene.end();
+    },
+    1,
+    2,
+    3,
+  );
+});
