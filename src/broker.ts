@@ -25,8 +25,10 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
-/** How long stop() waits for clients to take their last bytes. */
-const STOP_MS = 500;
+/** How long stop() waits for subscribers to take what was acknowledged. */
+const DRAIN_MS = 2000;
+/** How long it waits for sockets to close. */
+const CLOSE_MS = 500;
 
 const systemClock: Clock = { nowMs: () => performance.now(), wallMs: () => Date.now() };
 
@@ -106,16 +108,40 @@ export async function startBroker(settings: BrokerSettings, logger: Logger): Pro
     })),
     router: host.router,
     stop() {
-      stopped ??= stop(host, listeners, timers);
+      stopped ??= stop(host, listeners, timers, logger);
       return stopped;
     },
   };
 }
 
-async function stop(host: Host, listeners: Listener[], timers: Timer[]): Promise<void> {
+/**
+ * Publishers go first; what was acknowledged to them is delivered to the subscribers that take it within DRAIN_MS; then
+ * these go. v5 clients are told 0x8B.
+ */
+async function stop(host: Host, listeners: Listener[], timers: Timer[], logger: Logger): Promise<void> {
   for (const listener of listeners) listener.stop();
-  for (const timer of timers) clearInterval(timer);
+  for (const connection of [...host.open]) {
+    if ((connection.session?.byText.size ?? 0) === 0) connection.fail(errors.serverShuttingDown);
+  }
+  await until(DRAIN_MS, () => ![...host.open].some((connection) => isOwed(connection)));
   for (const connection of [...host.open]) connection.fail(errors.serverShuttingDown);
-  const until = systemClock.nowMs() + STOP_MS;
-  while (host.open.size > 0 && systemClock.nowMs() < until) await new Promise((done) => setTimeout(done, 10));
+  for (const timer of timers) clearInterval(timer);
+  const sessions = [...host.router.sessions.all()].filter(
+    ({ reader, inflight }) => reader.pending.length + inflight.count > 0,
+  );
+  if (sessions.length > 0)
+    logger.warn({ sessions: sessions.length }, "undelivered messages end with the process");
+  await until(CLOSE_MS, () => host.open.size === 0);
+}
+
+/** Messages wait for the connection's session, and it takes them. */
+function isOwed({ session }: Connection): boolean {
+  if (session === null || session.port === null) return false;
+  return session.reader.pending.length > 0 || session.port.owes;
+}
+
+/** Waits until `done`, at most `ms`. */
+async function until(ms: number, done: () => boolean): Promise<void> {
+  const end = systemClock.nowMs() + ms;
+  while (!done() && systemClock.nowMs() < end) await Bun.sleep(5);
 }

@@ -112,7 +112,8 @@ export class Connection implements DeliveryPort {
     this.walk(chunk, out);
     if (out.length > 0 && this.state === ConnectionState.Connected)
       this.sendControl(out.bytes, 0, out.length);
-    if (this.mustPause() && this.state < ConnectionState.Closing) this.pauseSocket();
+    if (this.mustPause()) this.pauseSocket();
+    else this.resumeSocket();
   }
 
   private walk(chunk: Buffer, out: ByteWriter): void {
@@ -340,7 +341,6 @@ export class Connection implements DeliveryPort {
       this.parked = null;
       if (parked !== null) this.host.router.budgets.parked.give(parked.length);
       this.receive(parked ?? NO_CHUNK);
-      if (!this.mustPause()) this.resumeSocket();
       return;
     }
     this.lastSeenMs = this.host.router.clock.nowMs();
@@ -361,7 +361,7 @@ export class Connection implements DeliveryPort {
       return;
     }
     router.ingest.refusing = true;
-    this.receive(chunk.subarray(at, end));
+    this.walk(chunk.subarray(at, end), this.host.out);
     router.ingest.refusing = false;
   }
 
@@ -396,8 +396,10 @@ export class Connection implements DeliveryPort {
       const from = out.length;
       const properties = this.problemInformation ? { reasonString: error.message } : undefined;
       writeDisconnect(out, error.reason, properties, this.session.frameMax);
-      if (this.outbound.owesControl) this.outbound.flushControl();
-      this.outbound.write(out.bytes, from, out.length - from);
+      // Behind a control packet that the socket does not take whole there is no place for another one.
+      if (!this.outbound.owesControl || this.outbound.flushControl()) {
+        this.outbound.write(out.bytes, from, out.length - from);
+      }
       out.length = from;
     }
     this.close({ cause: "error", reason: error.reason, statement: error.statement, message: error.message });

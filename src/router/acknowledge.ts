@@ -55,6 +55,7 @@ export class Acknowledge {
   }
 
   private opened(session: Session): void {
+    if (session.resent > 0) session.resent--;
     if (session.reader.state === ReaderState.WindowFull) this.ready.push(session.reader);
     this.windowOpened(session);
   }

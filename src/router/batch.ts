@@ -95,7 +95,7 @@ export class Batch {
     this.head = head;
     this.beginWalk(reader);
     const pending = reader.pending;
-    this.shareable = shareable && pending.length <= SHARED_FILTERS_MAX;
+    this.shareable = shareable && pending.length <= SHARED_FILTERS_MAX && !pending.some(hasNoLocal);
     if (!this.shareable) return;
     this.v5 = session.v5;
     this.frameMax = session.frameMax;
@@ -151,6 +151,17 @@ export class Batch {
     return this.pieces < BATCH_PIECES_MAX && this.length + bytes <= CAPACITY;
   }
 
+  /**
+   * Makes room for a piece of `bytes` bytes. One that a batch never has (properties of a large frame) gets a buffer
+   * of its own, as large as a packet may be, until the next batch begins.
+   */
+  reserve(bytes: number): void {
+    if (this.length + bytes <= this.bytes.length) return;
+    const grown = Buffer.allocUnsafeSlow(this.length + bytes);
+    this.bytes.copy(grown, 0, 0, this.length);
+    this.bytes = grown;
+  }
+
   /** Ends a piece of `bytes` bytes that was written at `length`. */
   addPiece(bytes: number, segment: Segment, byte: number, hole: number, qos: number, offset: number): void {
     const piece = this.pieces++;
@@ -177,6 +188,11 @@ export class Batch {
     }
     return low;
   }
+}
+
+/** Whose messages are left out differs from reader to reader. */
+function hasNoLocal(subscription: Subscription): boolean {
+  return subscription.noLocal;
 }
 
 /** The options that change frames, in one number. */

@@ -5,13 +5,13 @@ import { Budget } from "../base/budget.ts";
 import { segmentCost } from "../log/segment.ts";
 
 /** Shares in 64ths of the memory. */
-const LOG = 28; // segments with their run and posting tables
+const LOG = 26; // segments with their run and posting tables
 const PARTIAL = 16; // packets that are still arriving: at least one of Maximum Packet Size
 const RETAINED = 8;
 const SESSIONS = 5; // subscriptions, client identifiers, Topic Aliases, QoS 2 identifiers
 const INFLIGHT = 3;
 const RESIDUE = 2; // rests of cut frames and control packets that wait
-const PARKED = 2; // chunks that wait for room in the log
+const PARKED = 4; // chunks that wait for room in the log
 const SHARES = 64;
 
 export interface Budgets {

@@ -114,7 +114,9 @@ export class Lanes {
     const segment = first.segment!;
     const end = cutFrameEnd(segment, first.from);
     if (end === first.from) return;
-    reader.session?.port?.keepRest(segment.bytes, first.from, end - first.from);
+    const port = reader.session?.port ?? null;
+    if (end - first.from > RENDERED_FRAME_MAX) port?.keepTail(segment, first.from, end);
+    else port?.keepRest(segment.bytes, first.from, end - first.from);
     this.moved(reader, segment, end);
   }
 
@@ -134,6 +136,7 @@ export class Lanes {
         return this.stats.bytesOut - before;
       }
       const wrote = this.write(reader, session, port);
+      if (session.port !== port) return this.stats.bytesOut - before; // closed within the write: offline by now
       if (wrote === Wrote.All) continue;
       reader.state =
         wrote === Wrote.Part

@@ -10,10 +10,8 @@ import type { Session } from "../session/session.ts";
 import { pubrel } from "./acknowledge.ts";
 import { Batch, BatchKind } from "./batch.ts";
 import type { Lanes } from "./lanes.ts";
-import { renderOffset } from "./shareGroup.ts";
+import { renderSingle } from "./single.ts";
 import type { Stats } from "./stats.ts";
-
-const DUP = 8;
 
 export class Redelivery {
   private readonly log: CommitLog;
@@ -35,8 +33,13 @@ export class Redelivery {
     const port = session.port!;
     while (session.redelivered < session.redelivery.length) {
       if (port.owes && !lanes.settlePort(session, port)) return false;
-      const message = session.redelivery[session.redelivered++]!;
+      const message = session.redelivery[session.redelivered]!;
       const state = session.inflight.stateOf(message.identifier);
+      if (state !== InflightState.Released && session.resent >= session.window) {
+        session.reader.state = ReaderState.WindowFull; // [MQTT-3.3.4-9]: the new connection's Receive Maximum
+        return false;
+      }
+      session.redelivered++;
       if (state === InflightState.Free) continue;
       if (state === InflightState.Released) {
         this.control.reset();
@@ -59,9 +62,8 @@ export class Redelivery {
     const port = session.port!;
     const second = (this.clock.nowMs() / 1000) >>> 0;
     batch.begin(session.reader, session, second, this.log.head, BatchKind.Rendered, false);
-    const qos = state === InflightState.Qos1 ? 1 : 2;
-    const options = { qos, retainAsPublished: false, identifier: 0 } as const;
-    if (!renderOffset(this.log, lanes, batch, session, offset, options, second, DUP)) {
+    const resentAt = state === InflightState.Qos1 ? 1 : 2;
+    if (!renderSingle(this.log, lanes.renderer, batch, session, offset, { resentAt }, second)) {
       session.inflight.settle(identifier);
       this.stats.droppedExpired += batch.droppedExpired;
       this.stats.droppedTooLarge += batch.droppedTooLarge;
@@ -70,6 +72,7 @@ export class Redelivery {
     const hole = batch.hole[0]!;
     batch.bytes[hole] = identifier >>> 8;
     batch.bytes[hole + 1] = identifier;
+    session.resent++;
     const wrote = port.write(batch.bytes, 0, batch.length);
     lanes.renderer.introduced.length = 0; // the frame leaves: now, or as the rest that the port keeps
     if (wrote < 0) return;

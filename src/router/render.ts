@@ -229,7 +229,7 @@ export class Renderer {
         return at;
       const length = frameBytes(segment.bytes, at);
       const offset = segment.baseOffset + relative;
-      if (view.qos === 0 && offset < this.offlineBelow) batch.droppedOffline++;
+      if (offset < this.offlineBelow && classQos(runClass) === 0) batch.droppedOffline++;
       else if (length > RENDERED_FRAME_MAX) {
         if (batch.pieces > 0) return at;
         if (this.largeHead(batch, session, segment, at, length, runClass, age, offset)) return at + length;
@@ -308,6 +308,7 @@ export class Renderer {
       batch.droppedTooLarge++; // [MQTT-3.1.2-24, -25]
       return -1;
     }
+    batch.reserve(10 + remaining - (end - payloadAt > RENDERED_FRAME_MAX ? end - payloadAt : 0));
     const out = batch.bytes;
     const start = batch.length;
     let to = start;

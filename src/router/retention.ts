@@ -23,10 +23,11 @@ import type { RouterSettings } from "./settings.ts";
 import type { ShareGroups } from "./shareGroup.ts";
 import type { Stats } from "./stats.ts";
 
-/** Messages and bytes that somebody owes. */
+/** QoS 1 and 2 messages, their bytes, and QoS 0 messages beside them. */
 interface Owed {
   messages: number;
   bytes: number;
+  qos0: number;
 }
 
 const EVERYTHING = Number.POSITIVE_INFINITY;
@@ -129,8 +130,7 @@ export class Retention implements CleanerOwner {
   private cutQos0(segment: Segment, wanted: (reader: Reader) => boolean): void {
     for (const reader of this.pinnedIn(segment)) {
       if (!wanted(reader) || reader.pending.length === 0) continue;
-      const skipped = this.skip(reader, 0, EVERYTHING);
-      this.stats.gapMessages += skipped.messages;
+      this.skip(reader, 0, EVERYTHING);
     }
   }
 
@@ -138,8 +138,8 @@ export class Retention implements CleanerOwner {
   private shrinkQueues(segment: Segment): void {
     for (const reader of this.pinnedIn(segment)) {
       if (reader.state !== ReaderState.Offline && !this.hasStalled(reader)) continue;
-      const skipped = this.skip(reader, 2, segment.sequence);
-      this.stats.quotaMessages += skipped.messages + this.dropInflight(reader, segment);
+      this.skip(reader, 2, segment.sequence);
+      this.stats.quotaMessages += this.dropInflight(reader, segment);
     }
   }
 
@@ -151,7 +151,9 @@ export class Retention implements CleanerOwner {
     let dropped = 0;
     for (const { identifier, offset, state } of session.inflight.ordered()) {
       if (offset >= end || state === InflightState.Released) continue;
-      session.inflight.settle(identifier);
+      // The client may hold a QoS 2 message: its identifier stays taken until PUBCOMP.
+      if (state === InflightState.Qos2) session.inflight.release(identifier);
+      else session.inflight.settle(identifier);
       dropped++;
     }
     return dropped;
@@ -175,13 +177,12 @@ export class Retention implements CleanerOwner {
     const messages = owed.messages - session.queueMessagesMax;
     const bytes = owed.bytes - session.queueBytesMax;
     if (messages <= 0 && bytes <= 0) return;
-    const skipped = this.skip(reader, 2, EVERYTHING, messages, bytes);
-    this.stats.quotaMessages += skipped.messages;
+    this.skip(reader, 2, EVERYTHING, messages, bytes);
   }
 
   /** QoS 1 and 2 messages that the reader has not been sent. */
   private owed(reader: Reader): Owed {
-    const owed: Owed = { messages: 0, bytes: 0 };
+    const owed: Owed = { messages: 0, bytes: 0, qos0: 0 };
     this.eachStretch(reader, (segment, from, stop, qos) => {
       if (qos > 0) {
         const run = segment.runAtByte(from);
@@ -195,7 +196,7 @@ export class Retention implements CleanerOwner {
 
   /**
    * Moves the reader past messages of at most `qosMax` at the head of its debt: to the first one of a higher QoS,
-   * past segments up to `sequenceMax`, or until so many QoS 1 and 2 messages and bytes are gone. Returns what was
+   * past segments up to `sequenceMax`, or until so many QoS 1 and 2 messages and bytes are gone. Counts what was
    * skipped.
    */
   private skip(
@@ -204,8 +205,8 @@ export class Retention implements CleanerOwner {
     sequenceMax: number,
     messagesMax = EVERYTHING,
     bytesMax = EVERYTHING,
-  ): Owed {
-    const skipped: Owed = { messages: 0, bytes: 0 };
+  ): void {
+    const skipped: Owed = { messages: 0, bytes: 0, qos0: 0 };
     const limited = messagesMax !== EVERYTHING;
     this.lanes.endCut(reader);
     this.eachStretch(reader, (segment, from, stop, qos) => {
@@ -215,14 +216,16 @@ export class Retention implements CleanerOwner {
         if (limited && skipped.messages >= messagesMax && skipped.bytes >= bytesMax) return at;
         const bytes = frameBytes(segment.bytes, at);
         at += bytes;
-        if (qos < 0 || (limited && qos === 0)) continue;
+        if (qos === 0) skipped.qos0++;
+        if (qos <= 0) continue;
         skipped.messages++;
         skipped.bytes += bytes;
       }
       return at;
     });
     this.applyWalk(reader);
-    return skipped;
+    this.stats.gapMessages += skipped.qos0;
+    this.stats.quotaMessages += skipped.messages;
   }
 
   /** Calls `visit` for each stretch of the reader's debt; it returns how far it went, and less than `stop` ends. */

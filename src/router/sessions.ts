@@ -137,6 +137,7 @@ export class Sessions {
     session.qos0From = this.log.head;
     session.redelivery = session.inflight.ordered(); // [MQTT-4.4.0-1]
     session.redelivered = 0;
+    session.resent = 0;
     for (const subscription of reader.subscriptions) {
       if (subscription.segment === null) this.filters.stateOf(subscription).armed = true;
     }

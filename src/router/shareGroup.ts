@@ -8,26 +8,23 @@ import type { CommitLog } from "../log/commitLog.ts";
 import {
   ENTRY_FIRST_RUN,
   ENTRY_STRIDE,
-  RUN_CLASS,
+  pinBack,
   RUN_FIRST,
   RUN_STRIDE,
-  RUN_TIME,
-  pinBack,
   type Segment,
 } from "../log/segment.ts";
-import { frameBytes } from "../packet/frame.ts";
 import { InflightState } from "../session/inflight.ts";
 import { Reader, ReaderState } from "../session/reader.ts";
 import type { GroupMembership, Session } from "../session/session.ts";
 import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
-import { BATCH_PIECES_MAX, Batch, BatchKind, RENDERED_FRAME_MAX } from "./batch.ts";
+import { BATCH_PIECES_MAX, Batch, BatchKind } from "./batch.ts";
 import type { Filters } from "./filters.ts";
 import type { Lanes } from "./lanes.ts";
 import { advanceTo } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
 import { recordsBefore } from "./render.ts";
-import { classQos } from "./runClass.ts";
 import type { SharedStrategy } from "./settings.ts";
+import { renderSingle } from "./single.ts";
 import type { Stats } from "./stats.ts";
 
 /** Deliveries of one group in one turn. */
@@ -289,7 +286,7 @@ export class ShareGroups {
       }
       return pieces;
     }
-    session.reader.state = ReaderState.SocketFull;
+    if (session.port === port) session.reader.state = ReaderState.SocketFull;
     return this.lanes.keepCutPieces(batch, session, port, pieces, Math.max(0, wrote));
   }
 
@@ -300,7 +297,7 @@ export class ShareGroups {
     const { session, options } = member;
     const second = (this.clock.nowMs() / 1000) >>> 0;
     batch.begin(group.reader, session, second, this.log.head, BatchKind.Rendered, false);
-    if (renderOffset(this.log, this.lanes, batch, session, offset, options, second, 0)) {
+    if (renderSingle(this.log, this.lanes.renderer, batch, session, offset, options, second)) {
       if (this.send(group, session) === 0) return;
     }
     group.returned.shift();
@@ -318,42 +315,4 @@ function canTake(session: Session): boolean {
     session.inflight.count < session.window &&
     session.redelivered === session.redelivery.length
   );
-}
-
-/**
- * Renders the one message at `offset` as `options` want it, with `dup` 8 when it is sent again. False when it is gone
- * or passed over (counted in the batch).
- */
-export function renderOffset(
-  log: CommitLog,
-  lanes: Lanes,
-  batch: Batch,
-  session: Session,
-  offset: Offset,
-  options: Pick<SubscriptionOptions, "qos" | "retainAsPublished" | "identifier">,
-  second: number,
-  dup: number,
-): boolean {
-  const segment = log.segmentOf(offset);
-  if (segment === null) return false;
-  const relative = offset - segment.baseOffset;
-  const run = segment.runAtRecord(relative);
-  const runAt = run * RUN_STRIDE;
-  if (run === segment.runCount || segment.runs[runAt + RUN_FIRST]! > relative) return false;
-  let at = segment.runStart(run);
-  for (let record = segment.runs[runAt + RUN_FIRST]!; record < relative; record++)
-    at += frameBytes(segment.bytes, at);
-  const runClass = segment.runs[runAt + RUN_CLASS]!;
-  const { renderer } = lanes;
-  renderer.begin();
-  renderer.view.qos = Math.min(classQos(runClass), options.qos);
-  renderer.view.retain = options.retainAsPublished;
-  renderer.view.identifierBytes = 0;
-  renderer.view.addIdentifier(options.identifier);
-  const length = frameBytes(segment.bytes, at);
-  const age = second - segment.runs[runAt + RUN_TIME]!;
-  if (length > RENDERED_FRAME_MAX) {
-    return renderer.largeHead(batch, session, segment, at, length, runClass, age, offset, dup);
-  }
-  return renderer.one(batch, session, segment, at, length, runClass, age, offset, dup);
 }

@@ -63,6 +63,8 @@ export class Session {
   /** Messages in flight that the client must get again, oldest first; `redelivered` of them have left. */
   redelivery: InflightMessage[] = [];
   redelivered = 0;
+  /** Messages sent again on this connection and not settled yet, while redelivery lasts. */
+  resent = 0;
   /** Carries retained messages for new subscriptions; made when first needed. */
   inbox: Subscription | null = null;
   /** Retained messages still to be put into the inbox. */
