@@ -10,7 +10,7 @@ import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/erro
 import { bodyAt, MALFORMED_LENGTH, NEED_MORE, PacketType, remainingLength } from "../packet/frame.ts";
 import type { ProtocolLevel } from "../packet/protocol.ts";
 import type { Segment } from "../log/segment.ts";
-import { IngestStatus } from "../router/ingest.ts";
+import { IngestStatus, Refusal } from "../router/ingest.ts";
 import type { Publisher } from "../router/publisher.ts";
 import type { Router } from "../router/router.ts";
 import type { DeliveryPort } from "../session/ports.ts";
@@ -73,6 +73,8 @@ export class Connection implements DeliveryPort {
   private parked: Buffer | null = null;
   /** The log had no room for the packet at which packets() stopped. */
   private waits = false;
+  /** Since when, ms; 0 while nothing does. */
+  private waitsSinceMs = 0;
   private readonly partial: Partial;
   /** The partial packet is whole and waits for room in the log; later chunks are parked behind it. */
   private partialWaits = false;
@@ -112,6 +114,7 @@ export class Connection implements DeliveryPort {
     this.walk(chunk, out);
     if (out.length > 0 && this.state === ConnectionState.Connected)
       this.sendControl(out.bytes, 0, out.length);
+    if (this.parked === null && !this.partialWaits) this.waitsSinceMs = 0;
     if (this.mustPause()) this.pauseSocket();
     else this.resumeSocket();
   }
@@ -195,6 +198,7 @@ export class Connection implements DeliveryPort {
   private afterIngest(status: number, out: ByteWriter): void {
     if (status === IngestStatus.NoRoom) {
       this.waits = true;
+      if (this.waitsSinceMs === 0) this.waitsSinceMs = this.host.router.clock.nowMs();
       this.pauseSocket();
     } else if (status < 0) {
       this.flush(out); // what was acknowledged before the error still is
@@ -254,6 +258,10 @@ export class Connection implements DeliveryPort {
 
   get owesControl(): boolean {
     return this.outbound.owesControl;
+  }
+
+  get sentBytes(): number {
+    return this.outbound.sentBytes;
   }
 
   get tailSegment(): Segment | null {
@@ -340,7 +348,10 @@ export class Connection implements DeliveryPort {
     if (parked !== null || this.partialWaits) {
       this.parked = null;
       if (parked !== null) this.host.router.budgets.parked.give(parked.length);
+      const { ingest, clock, settings } = this.host.router;
+      if (clock.nowMs() - this.waitsSinceMs > settings.stallMs) ingest.refusal = Refusal.Answerable;
       this.receive(parked ?? NO_CHUNK);
+      ingest.refusal = Refusal.Wait;
       return;
     }
     this.lastSeenMs = this.host.router.clock.nowMs();
@@ -356,13 +367,13 @@ export class Connection implements DeliveryPort {
       this.pauseSocket();
       return;
     }
-    if (this.parked !== null || this.partialWaits || router.ingest.refusing) {
+    if (this.parked !== null || this.partialWaits || router.ingest.refusal !== Refusal.Wait) {
       this.fail(errors.quotaExceeded);
       return;
     }
-    router.ingest.refusing = true;
+    router.ingest.refusal = Refusal.All;
     this.walk(chunk.subarray(at, end), this.host.out);
-    router.ingest.refusing = false;
+    router.ingest.refusal = Refusal.Wait;
   }
 
   // ---- ending

@@ -30,6 +30,8 @@ export class Outbound {
   private tailTo = 0;
   /** The last write was short: the sink says when it takes more. */
   full = false;
+  /** Bytes that the socket has taken. */
+  sentBytes = 0;
 
   constructor(sink: ByteSink, budget: Budget) {
     this.sink = sink;
@@ -60,6 +62,7 @@ export class Outbound {
   write(bytes: Uint8Array, at: number, length: number): number {
     const wrote = this.sink.write(bytes, at, length);
     this.full = wrote < length;
+    if (wrote > 0) this.sentBytes += wrote;
     return wrote;
   }
 

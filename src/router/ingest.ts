@@ -35,14 +35,18 @@ export const IngestStatus = {
   NoRoom: 2,
 } as const;
 
+/** Wait: it waits where it lies. Answerable: a v5 QoS 1 or 2 publish gets 0x97. All: QoS 0 is dropped too; counted. */
+export const Refusal = { Wait: 0, Answerable: 1, All: 2 } as const;
+export type Refusal = (typeof Refusal)[keyof typeof Refusal];
+
 const SEND_QOS0 = 0x30;
 const QOS = 6;
 
 export class Ingest {
   /** Why the last ingest() stopped: an IngestStatus, or the negative code of an error. */
   status: number = IngestStatus.Other;
-  /** Nothing may wait: a message that the log has no room for is refused (QoS 0: dropped) and counted. */
-  refusing = false;
+  /** What becomes of a message that the log has no room for. */
+  refusal: Refusal = Refusal.Wait;
 
   private readonly log: CommitLog;
   private readonly filters: Filters;
@@ -235,7 +239,7 @@ export class Ingest {
       if (status === 0) {
         this.repeatable = topicEnd - at + (publisher.v5 ? 1 : 0);
         this.repeatMatched = route.filters.length > 0;
-      } else if (this.refusing) {
+      } else if (this.refusal === Refusal.All) {
         this.stats.refusedPublishes++;
         return 0;
       }
@@ -272,7 +276,7 @@ export class Ingest {
     }
     if (qos !== 0) runClass |= CLASS_HOLE;
     const status = this.stage(publisher, frame, route, runClass, topicEnd);
-    if (status === IngestStatus.NoRoom && (this.refusing || (qos !== 0 && publisher.v5))) {
+    if (status === IngestStatus.NoRoom && this.mayRefuse(publisher, qos)) {
       return this.refuse(publisher, frame, out);
     }
     if (status !== 0 || qos === 0) return status;
@@ -289,6 +293,11 @@ export class Ingest {
     const type = frame.qos === 1 ? PacketType.Puback : PacketType.Pubrec;
     writeAck(out, 5, type, frame.identifier, errors.quotaExceeded.reason);
     return 0;
+  }
+
+  private mayRefuse(publisher: Publisher, qos: number): boolean {
+    if (this.refusal === Refusal.Wait) return false;
+    return this.refusal === Refusal.All || (qos !== 0 && publisher.v5);
   }
 
   private stage(

@@ -75,13 +75,18 @@ export class Lanes {
 
   /** What the port owes leaves first. False: the reader waits for the socket. */
   settlePort(session: Session, port: DeliveryPort): boolean {
-    const reader = session.reader;
-    if (port.flushRest()) {
-      if (!port.owesControl) return true;
-      if ((!reader.cut || this.finishCut(reader, port)) && port.flushControl()) return true;
-    }
-    reader.state = ReaderState.SocketFull;
-    return false;
+    const { reader } = session;
+    const sent = port.sentBytes;
+    const settled = this.flushPort(reader, port);
+    if (port.sentBytes > sent) reader.progressMs = this.clock.nowMs();
+    if (!settled) reader.state = ReaderState.SocketFull;
+    return settled;
+  }
+
+  private flushPort(reader: Reader, port: DeliveryPort): boolean {
+    if (!port.flushRest()) return false;
+    if (!port.owesControl) return true;
+    return (!reader.cut || this.finishCut(reader, port)) && port.flushControl();
   }
 
   /** Writes the rest of a frame that the raw lane cut. True when the reader stands at a frame's start. */

@@ -134,11 +134,12 @@ export class Retention implements CleanerOwner {
     }
   }
 
-  /** Sessions that are offline or do not move give up what they are owed in `segment`. */
+  /** Sessions that pin `segment` and are offline or do not move give up the oldest segment of what they are owed. */
   private shrinkQueues(segment: Segment): void {
     for (const reader of this.pinnedIn(segment)) {
       if (reader.state !== ReaderState.Offline && !this.hasStalled(reader)) continue;
-      this.skip(reader, 2, segment.sequence);
+      const behind = earliestSubscription(reader)?.segment?.sequence ?? 0;
+      this.skip(reader, 2, Math.max(segment.sequence, behind));
       this.stats.quotaMessages += this.dropInflight(reader, segment);
     }
   }

@@ -9,6 +9,8 @@ export interface DeliveryPort {
   readonly owes: boolean;
   /** Control packets are among them and wait for a frame boundary. */
   readonly owesControl: boolean;
+  /** Bytes that the socket has taken: when they grow, the client reads. */
+  readonly sentBytes: number;
   /** A large payload whose rest is still read from this segment. */
   readonly tailSegment: Segment | null;
   /** Writes the rest of the cut frame. True when none is left. */

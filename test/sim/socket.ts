@@ -42,7 +42,7 @@ export class SimSocket implements Socket {
     this.random = random;
     this.capacity = shape.capacity ?? 64 * 1024;
     this.cutChance = shape.cutChance ?? 0;
-    this.lateChance = shape.lateChance ?? 0.5;
+    this.lateChance = shape.lateChance ?? 0;
     this.chunkMax = Math.min(shape.chunkMax ?? CHUNK_MAX, CHUNK_MAX);
   }
 
