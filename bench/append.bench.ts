@@ -12,7 +12,7 @@ const FILTERS_PER_RUN = [1, 16, 191] as const;
 const SECOND = 1000;
 
 function newLog(): CommitLog {
-  const owner = { floorOf: () => null, makeRoom: () => false, nearlyFull: () => {} };
+  const owner = { floorOf: () => null, makeRoom: () => false, rolled: () => {} };
   return new CommitLog(segmentShape(LOG_BYTES), new Budget("log", LOG_BYTES), owner);
 }
 

@@ -190,6 +190,7 @@ export class Fixture {
       assignIdentifier: () => `assigned-${this.connections}`,
       connected: () => {},
       closed: () => {},
+      pressed: () => {},
     };
   }
 

@@ -32,12 +32,29 @@ const CLOSE_MS = 500;
 
 const systemClock: Clock = { nowMs: () => performance.now(), wallMs: () => Date.now() };
 
-/** One line for each connection's end: who, why, after how long. */
-class ConnectionLog implements HostListener {
+/** One line for each connection's end: who, why, after how long; and the timer while somebody is held back. */
+class BrokerListener implements HostListener {
+  host: Host | null = null;
   private readonly logger: Logger;
+  private timer: Timer | null = null;
+  private rounds = 0;
 
   constructor(logger: Logger) {
     this.logger = logger;
+  }
+
+  pressed(): void {
+    this.timer ??= setInterval(() => this.release(), RELAX_MS);
+  }
+
+  private release(): void {
+    const { host } = this;
+    if (host === null || this.timer === null) return;
+    host.relax();
+    if (++this.rounds % (TRICKLE_MS / RELAX_MS) === 0) host.trickle();
+    if (host.isPressed) return;
+    clearInterval(this.timer);
+    this.timer = null;
   }
 
   connected(connection: Connection): void {
@@ -81,23 +98,21 @@ function newRouter(settings: BrokerSettings): Router {
 /** Listens as `settings` say. Rejects with the system's error, with `code` and `address`, when a listener cannot. */
 export async function startBroker(settings: BrokerSettings, logger: Logger): Promise<Broker> {
   const prefix = `millrace-${crypto.randomUUID().slice(0, 8)}-`;
-  const host = new Host(newRouter(settings), new ConnectionLog(logger), prefix);
+  const listener = new BrokerListener(logger);
+  const host = new Host(newRouter(settings), listener, prefix);
+  listener.host = host;
   const listeners: Listener[] = [];
   try {
-    for (const listener of settings.listeners) listeners.push(new Listener(listener, host));
+    for (const one of settings.listeners) listeners.push(new Listener(one, host));
   } catch (error) {
-    for (const listener of listeners) listener.stop();
+    for (const open of listeners) open.stop();
     const failed = settings.listeners[listeners.length]!;
     throw Object.assign(error as Error, {
       address: `${failed.host}:${failed.port}`,
       section: failed.section,
     });
   }
-  const timers = [
-    setInterval(() => host.tick(), TICK_MS),
-    setInterval(() => host.trickle(), TRICKLE_MS),
-    setInterval(() => host.relax(), RELAX_MS),
-  ];
+  const timers = [setInterval(() => host.tick(), TICK_MS)];
   let stopped: Promise<void> | null = null;
   return {
     listeners: listeners.map(({ settings: { section, name, host: address }, port }) => ({

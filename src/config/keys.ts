@@ -249,7 +249,7 @@ export const CONNECTION_KEYS = {
   },
   max_inflight_count: {
     kind: "integer",
-    default: 100,
+    default: 1000,
     minimum: 1,
     maximum: 65_535,
     unit: "messages",

@@ -30,8 +30,8 @@ import {
 export interface LogOwner {
   /** The oldest segment that this reader still needs, null if none. */
   floorOf(reader: Pinned): Segment | null;
-  /** Little of the budget is free: whoever can should stop writing. */
-  nearlyFull(): void;
+  /** A segment was begun; so much of the budget, 0..1, is free. Little: whoever can should stop writing. */
+  rolled(free: number): void;
   /** No segment is free: let readers go or clean. True when it is worth trying again. */
   makeRoom(): boolean;
 }
@@ -44,8 +44,6 @@ export interface LogShape {
 
 /** Recycled segments that are kept for reuse; more are given back to the allocator. */
 const POOLED_MAX = 4;
-/** Share of the budget that is free below which writers should stop. */
-const NEARLY_FULL = 0.5;
 /** Seconds fit a run's 32-bit field for 136 years. */
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -109,7 +107,7 @@ export class CommitLog {
     last.newer = next;
     this.active = next;
     this.release();
-    if (this.freeBytes < this.budget.bytesMax * NEARLY_FULL) this.owner.nearlyFull();
+    this.owner.rolled(this.freeBytes / this.budget.bytesMax);
     return true;
   }
 

@@ -42,6 +42,8 @@ export interface ConnectionHost {
   assignIdentifier(): string;
   connected(connection: Connection): void;
   closed(connection: Connection, closed: Closed): void;
+  /** A connection was paused. */
+  pressed(): void;
 }
 
 export const ConnectionState = { AwaitConnect: 0, Connected: 1, Closing: 2, Closed: 3 } as const;
@@ -333,7 +335,9 @@ export class Connection implements DeliveryPort {
   private pauseSocket(): void {
     if (this.state >= ConnectionState.Closing) return;
     this.socket.pause();
+    if (this.host.paused.has(this)) return;
     this.host.paused.add(this);
+    this.host.pressed();
   }
 
   private resumeSocket(): void {

@@ -1,5 +1,6 @@
 // Host: what all connections of one router share, and the work on them that time sets off. It knows neither timers
-// nor sockets: whoever composes the broker calls tick(), trickle() and relax() as often as their names' constants say.
+// nor sockets: whoever composes the broker calls tick(), and while somebody is held back trickle() and relax(), as
+// often as their constants say.
 
 import { ByteWriter } from "../base/byteWriter.ts";
 import type { Router } from "../router/router.ts";
@@ -22,6 +23,8 @@ const OUT_BYTES = 64 * 1024;
 export interface HostListener {
   connected(connection: Connection): void;
   closed(connection: Connection, closed: Closed): void;
+  /** Somebody is held back: isPressed became true. */
+  pressed(): void;
 }
 
 export class Host implements ConnectionHost {
@@ -64,6 +67,10 @@ export class Host implements ConnectionHost {
     this.listener.closed(connection, closed);
   }
 
+  pressed(): void {
+    this.listener.pressed();
+  }
+
   tick(): void {
     const now = this.router.clock.nowMs();
     for (const connection of this.open) connection.checkTime(now);
@@ -83,5 +90,10 @@ export class Host implements ConnectionHost {
 
   relax(): void {
     this.router.relax();
+  }
+
+  /** Somebody is held back: trickle() and relax() have work. Otherwise they need not be called. */
+  get isPressed(): boolean {
+    return this.paused.size > 0 || this.router.pacing.pacedFilters > 0;
   }
 }

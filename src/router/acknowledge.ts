@@ -6,6 +6,7 @@ import { ReasonCode } from "../packet/reasonCode.ts";
 import { InflightState } from "../session/inflight.ts";
 import { ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
+import type { Lanes } from "./lanes.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
 
 /** Reason Codes from here on refuse. */
@@ -15,9 +16,11 @@ export class Acknowledge {
   private readonly ready: ReadyQueue;
   /** Tells share groups that a member may take more. */
   private readonly windowOpened: (session: Session) => void;
+  private readonly lanes: Lanes;
 
-  constructor(ready: ReadyQueue, windowOpened: (session: Session) => void) {
+  constructor(ready: ReadyQueue, lanes: Lanes, windowOpened: (session: Session) => void) {
     this.ready = ready;
+    this.lanes = lanes;
     this.windowOpened = windowOpened;
   }
 
@@ -57,7 +60,8 @@ export class Acknowledge {
   private opened(session: Session): void {
     if (session.resent > 0) session.resent--;
     if (session.reader.state === ReaderState.WindowFull) this.ready.push(session.reader);
-    this.windowOpened(session);
+    if (session.groups.length > 0) this.windowOpened(session);
+    if (this.lanes.starved.size > 0) this.lanes.feed();
   }
 }
 

@@ -16,7 +16,6 @@ import {
   RUN_TIME,
   type Segment,
 } from "../log/segment.ts";
-import { frameBytes } from "../packet/frame.ts";
 import { InflightState } from "../session/inflight.ts";
 import type { DeliveryPort } from "../session/ports.ts";
 import { type Reader, ReaderState } from "../session/reader.ts";
@@ -24,7 +23,7 @@ import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { BATCH_BYTES, Batch, BatchKind, RENDERED_FRAME_MAX } from "./batch.ts";
 import type { Filters } from "./filters.ts";
-import { advanceTo, earliest, park, toNextEntry } from "./position.ts";
+import { advanceTo, cutFrameEnd, earliest, park, toNextEntry } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
 import { earliest as earliestOf, Renderer } from "./render.ts";
 import { CLASS_EXPIRY, CLASS_HOLE, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
@@ -413,6 +412,15 @@ export class Lanes {
     return Wrote.Part;
   }
 
+  /** The in-flight budget was used up for these readers: somebody else's acknowledgement makes room for them. */
+  readonly starved = new Set<Reader>();
+
+  /** Identifiers were given back: readers that starved may try again. */
+  feed(): void {
+    for (const reader of this.starved) if (reader.state === ReaderState.WindowFull) this.ready.push(reader);
+    this.starved.clear();
+  }
+
   /** Stamps identifiers into as many pieces as the session's window takes. Returns how many pieces may leave. */
   stamp(batch: Batch, session: Session, origin: number): number {
     if (batch.holes === 0) return batch.pieces;
@@ -425,7 +433,10 @@ export class Lanes {
       if (room <= 0) return piece;
       const state = batch.qos[piece] === 1 ? InflightState.Qos1 : InflightState.Qos2;
       const identifier = inflight.take(batch.offset[piece]! as Offset, state, origin);
-      if (identifier === 0) return piece;
+      if (identifier === 0) {
+        this.starved.add(session.reader);
+        return piece;
+      }
       room--;
       this.taken[piece] = identifier;
       bytes[hole] = identifier >>> 8;
@@ -477,13 +488,4 @@ export class Lanes {
     port.keepTail(segment, payloadAt + wrote, payloadEnd);
     return false;
   }
-}
-
-/** The end of the frame that byte `at` lies in; `at` itself if a frame begins there. */
-export function cutFrameEnd(segment: Segment, at: number): number {
-  const run = segment.runAtByte(at);
-  if (run === segment.runCount) return at;
-  let frame = segment.runStart(run);
-  while (frame < at) frame += frameBytes(segment.bytes, frame);
-  return frame;
 }

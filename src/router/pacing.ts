@@ -24,6 +24,8 @@ export interface PacedPort {
 
 /** Paced filters that one turn looks at; the next turn goes on behind them. */
 const CHECKED_PER_TURN = 64;
+/** A debt that is always allowed: one chunk of a small socket. */
+const DEBT_BYTES_MIN = 64 * 1024;
 /** So long without progress, and a reader that is behind most others of its filter holds nobody. */
 const OUTLIER_STALL_MS = 25;
 /** Publishers of one filter that are let go at one time, so that their chunks together stay near the debt. */
@@ -32,7 +34,9 @@ const LET_GO_MAX = 4;
 export class Pacing {
   private readonly postings: Postings;
   private readonly clock: Clock;
-  private readonly debtBytes: number;
+  private readonly debtBytesMax: number;
+  /** The debt allowed now: less when little of the log is free. */
+  private debtBytes: number;
   private readonly stallMs: number;
   /** Filters with publishers that wait. */
   private paced: FilterState[] = [];
@@ -42,8 +46,14 @@ export class Pacing {
   constructor(postings: Postings, clock: Clock, debtBytes: number, stallMs: number) {
     this.postings = postings;
     this.clock = clock;
+    this.debtBytesMax = debtBytes;
     this.debtBytes = debtBytes;
     this.stallMs = stallMs;
+  }
+
+  /** `share` of the log's budget is free: many filters' debts together must fit it. */
+  room(share: number): void {
+    this.debtBytes = Math.max(DEBT_BYTES_MIN, this.debtBytesMax * share * share);
   }
 
   /** Called after an append to `state`. @hot */

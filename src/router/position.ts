@@ -2,6 +2,7 @@
 
 import { pin, type Segment } from "../log/segment.ts";
 import { ENTRY_NEXT, ENTRY_STRIDE, NO_LINK } from "../log/segment.ts";
+import { frameBytes } from "../packet/frame.ts";
 import type { Reader } from "../session/reader.ts";
 import type { Subscription } from "../session/subscription.ts";
 import type { FilterState } from "./filters.ts";
@@ -75,4 +76,13 @@ export function earliest(reader: Reader): Subscription | null {
     if (order < 0 || (order === 0 && other.from < first.from)) first = other;
   }
   return first;
+}
+
+/** The end of the frame that byte `at` lies in; `at` itself if a frame begins there. */
+export function cutFrameEnd(segment: Segment, at: number): number {
+  const run = segment.runAtByte(at);
+  if (run === segment.runCount) return at;
+  let frame = segment.runStart(run);
+  while (frame < at) frame += frameBytes(segment.bytes, frame);
+  return frame;
 }

@@ -27,6 +27,8 @@ export class Replays {
   private readonly ingest: Ingest;
   private readonly routes = new WeakMap<Subscription, Route>();
   private nextRoute = -16;
+  /** The run that is being staged. */
+  private readonly run = { bytes: 0, count: 0, frameMax: 0, runClass: -1, time: 0 };
   private readonly record: RetainedRecord = {
     bytes: Buffer.alloc(0),
     at: 0,
@@ -80,38 +82,52 @@ export class Replays {
     return true;
   }
 
+  /** Copies one part, neighbours of one class and time as one run. False when the log has no room. */
   private part(session: Session, replay: Replay): boolean {
-    const record = this.record;
+    const { record, run } = this;
     let bytes = 0;
     let messages = 0;
     for (let looked = 0; looked < PART_SLOTS && replay.slot < replay.end; looked++, replay.slot++) {
-      if (bytes >= PART_BYTES || messages >= PART_MESSAGES) return true;
+      if (bytes >= PART_BYTES || messages >= PART_MESSAGES) break;
       if (!this.retained.read(replay.slot, replay.before, record)) continue;
       if (replay.noLocal && record.publisher === session.number) continue;
       const body = topicAt(record.bytes, record.at);
       const length = (record.bytes[body]! << 8) | record.bytes[body + 1]!;
       if (!replay.matches(record.bytes, body + 2, body + 2 + length)) continue;
-      const inbox = this.inboxOf(session);
-      if (!this.log.prepare(record.length, 1)) return false;
-      const active = this.log.active;
-      record.bytes.copy(active.bytes, active.used, record.at, record.at + record.length);
       const qos = Math.min(classQos(record.runClass), replay.qos);
       const runClass = (record.runClass & ~CLASS_QOS_MASK) | (qos << CLASS_QOS_SHIFT) | CLASS_INBOX;
-      const route = this.routes.get(inbox)!;
-      this.ingest.publishRun(
-        route,
-        record.length,
-        1,
-        record.length,
-        replay.identifier,
-        record.time,
-        runClass,
-        null,
-      );
+      const { active } = this.log;
+      const isNeighbour = run.runClass === runClass && run.time === record.time;
+      if (!isNeighbour || active.used + run.bytes + record.length > active.bytes.length) {
+        this.commit(session, replay);
+        if (!this.log.prepare(record.length, 1)) return false;
+        run.runClass = runClass;
+        run.time = record.time;
+      }
+      const target = this.log.active;
+      record.bytes.copy(target.bytes, target.used + run.bytes, record.at, record.at + record.length);
+      run.bytes += record.length;
+      run.count++;
+      if (record.length > run.frameMax) run.frameMax = record.length;
       bytes += record.length;
       messages++;
     }
+    this.commit(session, replay);
     return true;
+  }
+
+  /** Commits what is staged behind the active segment's end. */
+  private commit(session: Session, replay: Replay): void {
+    const { run } = this;
+    if (run.count > 0) {
+      const route = this.routes.get(this.inboxOf(session))!;
+      const { bytes, count, frameMax, time, runClass } = run;
+      this.ingest.publishRun(route, bytes, count, frameMax, replay.identifier, time, runClass, null);
+    }
+    run.bytes = 0;
+    run.count = 0;
+    run.frameMax = 0;
+    run.runClass = -1;
   }
 
   /** The session's own filter: it begins with U+0000, so no Topic Name matches it. */

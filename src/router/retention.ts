@@ -167,6 +167,7 @@ export class Retention implements CleanerOwner {
   /** A healthy reader for which publishers are held back at this moment: what it owes is not cut. */
   private isAwaited(reader: Reader): boolean {
     if (reader.state === ReaderState.Offline || this.hasStalled(reader)) return false;
+    if ((reader.session?.port?.tailSegment ?? null) !== null) return true; // a large frame is on its way from here
     return reader.pending.some((subscription) => this.filters.stateOf(subscription).paced !== null);
   }
 

@@ -36,6 +36,9 @@ export interface RouterPorts {
   readonly seed: number;
 }
 
+/** Share of the log's budget that is free below which publishers are held before they are read. */
+const NEARLY_FULL = 0.6;
+
 export class Router implements LogOwner {
   readonly settings: RouterSettings;
   readonly clock: Clock;
@@ -76,7 +79,7 @@ export class Router implements LogOwner {
     this.groups = new ShareGroups(log, filters, ready, lanes, stats, clock, settings.sharedStrategy, seed);
     this.replays = new Replays(log, filters, this.retained, this.ingest);
     this.subscriptions = new Subscribe(filters, this.groups, this.replays, lanes, budgets.sessions);
-    this.acknowledgements = new Acknowledge(ready, (session) => this.groups.roomIn(session));
+    this.acknowledgements = new Acknowledge(ready, lanes, (session) => this.groups.roomIn(session));
     this.redelivery = new Redelivery(log, lanes, stats, clock);
     this.retention = new Retention(log, filters, lanes, this.groups, settings, stats, clock);
     this.local = new LocalPublish(log, filters, this.ingest, this.retained, clock);
@@ -193,8 +196,9 @@ export class Router implements LogOwner {
     return floor;
   }
 
-  nearlyFull(): void {
-    this.pacing.holdFeeders();
+  rolled(free: number): void {
+    this.pacing.room(free);
+    if (free < NEARLY_FULL) this.pacing.holdFeeders();
   }
 
   makeRoom(): boolean {

@@ -209,6 +209,8 @@ export class Sessions {
     }
     session.replays = [];
     session.inflight.clear();
+    if (this.lanes.starved.size > 0) this.lanes.feed();
+    this.lanes.starved.delete(session.reader);
     if (session.received !== null) this.budget.give(session.received.size * RECEIVED_COST);
     session.received = null;
     unpin(session.reader);

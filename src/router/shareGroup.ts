@@ -49,7 +49,7 @@ export class ShareGroup implements GroupMembership {
     this.number = number;
     this.key = key;
     this.subscription = new Subscription(this.reader, filter, key, options);
-    this.reader.subscriptions = [this.subscription];
+    this.reader.subscriptions.push(this.subscription);
     this.reader.uniformQos = -1;
     this.reader.state = ReaderState.CaughtUp;
   }

@@ -122,7 +122,8 @@ export class Subscribe {
     }
     this.lanes.endCut(session.reader); // a frame that has begun must end, whatever becomes of its subscription
     park(subscription, this.filters.stateOf(subscription));
-    session.reader.subscriptions = session.reader.subscriptions.filter((other) => other !== subscription);
+    const { subscriptions } = session.reader;
+    subscriptions.splice(subscriptions.indexOf(subscription), 1);
     this.filters.detach(subscription);
   }
 }

@@ -22,7 +22,7 @@ export class Reader implements Pinned {
   /** Whose reader it is; null for a share group. */
   readonly session: Session | null;
   state: ReaderState = ReaderState.Offline;
-  subscriptions: Subscription[] = [];
+  readonly subscriptions: Subscription[] = [];
   /** Those of the subscriptions that owe something: they have a position. */
   readonly pending: Subscription[] = [];
   /** Granted by every subscription, none of which has options that change a frame; -1 when they differ. */

@@ -9,7 +9,13 @@ import { minQos, type Qos, type Version, type WireClient } from "../support/wire
 const SIZES = [1, 10, 100, 2_000, 70_000, 600_000];
 const SEEDS = [1, 2, 3, 4, 5, 6];
 
-const wire = wireSuite();
+const MIB = 1024 * 1024;
+
+/** Room for everything that a subscriber that is away may be owed: nothing here is about quotas. */
+const wire = wireSuite({
+  router: { memoryBytes: 256 * MIB },
+  listener: { queueBytesMax: 64 * MIB },
+});
 
 class Random {
   #state: number;

@@ -72,7 +72,7 @@ class Model implements LogOwner {
     return (pinned as FilterReader).segment;
   }
 
-  nearlyFull(): void {}
+  rolled(): void {}
 
   makeRoom(): boolean {
     return false;

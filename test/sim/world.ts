@@ -154,6 +154,8 @@ export class World implements HostListener {
 
   connected(): void {}
 
+  pressed(): void {}
+
   closed(_connection: Connection, closed: Closed): void {
     this.endings.push(closed);
   }
