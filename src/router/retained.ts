@@ -16,7 +16,7 @@ const SEGMENT_BYTES = 256 * 1024;
 const SLOT_BYTES = 4;
 /** Typed-array fields and the map entry of one slot, and per byte of topic the map's key. */
 const SLOT_COST = 4 + 4 + 4 + 4 + 4 + 4 + 8 + 2 + 100;
-const GROW = 1024;
+const GROW = 4096;
 const FREE = 0xffff_ffff;
 
 /** What there is to store: a Topic Name, property bytes with their length (none before MQTT 5), a payload. */
@@ -90,14 +90,14 @@ export class Retained {
     to = putVarint(out, to, remaining);
     out[to++] = topicBytes >>> 8;
     out[to++] = topicBytes;
-    out.set(topic.subarray(topicAt, topicAt + topicBytes), to);
+    topic.copy(out, to, topicAt, topicAt + topicBytes);
     to += topicBytes;
     if (aliasAt >= 0) {
       to = putVarint(out, to, propertyLength);
-      out.set(chunk.subarray(spans.propertiesAt, aliasAt), to);
+      chunk.copy(out, to, spans.propertiesAt, aliasAt);
       to += aliasAt - spans.propertiesAt;
-      out.set(chunk.subarray(aliasAt + 3, end), to);
-    } else out.set(chunk.subarray(propertiesAt, end), to);
+      chunk.copy(out, to, aliasAt + 3, end);
+    } else chunk.copy(out, to, propertiesAt, end);
     this.classOf[slot] = runClass;
     this.timeOf[slot] = (this.clock.nowMs() / 1000) >>> 0;
     this.publisherOf[slot] = number;
