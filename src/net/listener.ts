@@ -1,5 +1,5 @@
 // Listener: one listening socket and the Network Connections that came in through it. Here, and nowhere else in the
-// core, Bun's sockets are named.
+// core, Bun's sockets are named. (Bun sets TCP_NODELAY on every socket that it accepts.)
 
 import type { Socket as BunSocket, TCPSocketListener } from "bun";
 import { Connection, type Socket } from "./connection.ts";
@@ -50,7 +50,6 @@ export class Listener {
       port: settings.port,
       socket: {
         open(socket) {
-          socket.setNoDelay(true);
           const number = host.nextConnectionNumber();
           const connection = new Connection(
             host,
