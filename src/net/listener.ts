@@ -11,6 +11,15 @@ interface SocketData {
   connection: Connection;
 }
 
+/** Smaller chunks are left to the collector. */
+const RELEASED_BYTES_MIN = 16 * 1024;
+
+/** Gives a chunk's memory back at once: garbage of received chunks would otherwise be most of what the process holds. */
+function release(chunk: Buffer): void {
+  const { buffer } = chunk;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.length) buffer.transfer(0);
+}
+
 class TcpSocket implements Socket {
   private readonly socket: BunSocket<SocketData>;
 
@@ -64,6 +73,7 @@ export class Listener {
         },
         data(socket, chunk) {
           socket.data.connection.data(chunk);
+          if (chunk.length >= RELEASED_BYTES_MIN) release(chunk);
         },
         drain(socket) {
           socket.data.connection.drain();

@@ -135,10 +135,7 @@ export class Lanes {
     const before = this.stats.bytesOut;
     if (port.owes && !this.settlePort(session, port)) return this.stats.bytesOut - before;
     for (let writes = 0; writes < WRITES_PER_TURN; writes++) {
-      if (reader.pending.length === 0) {
-        reader.state = ReaderState.CaughtUp;
-        return this.stats.bytesOut - before;
-      }
+      if (reader.pending.length === 0) return this.caughtUp(reader, before);
       const wrote = this.write(reader, session, port);
       if (session.port !== port) return this.stats.bytesOut - before; // closed within the write: offline by now
       if (wrote === Wrote.All) continue;
@@ -150,9 +147,15 @@ export class Lanes {
             : ReaderState.Offline;
       return this.stats.bytesOut - before;
     }
-    if (reader.pending.length === 0) reader.state = ReaderState.CaughtUp;
-    else this.ready.push(reader);
+    if (reader.pending.length === 0) return this.caughtUp(reader, before);
+    this.ready.push(reader);
     return this.stats.bytesOut - before;
+  }
+
+  private caughtUp(reader: Reader, bytesBefore: number): number {
+    reader.state = ReaderState.CaughtUp;
+    reader.isLeftBehind = false;
+    return this.stats.bytesOut - bytesBefore;
   }
 
   private write(reader: Reader, session: Session, port: DeliveryPort): number {

@@ -3,7 +3,7 @@
 //
 // Healthy is a connected reader that the socket holds back and that made progress within `stallMs`. A reader that
 // waits for acknowledgements or does not move holds nobody: it lags. (A reader that alone is behind counts as not
-// moving much sooner.) Debts are per filter, so a flood on one filter
+// moving much sooner.) Once left behind it holds nobody until it has caught up. Debts are per filter, so a flood on one filter
 // never holds the publishers of another.
 
 import type { Clock } from "../base/clock.ts";
@@ -24,8 +24,8 @@ export interface PacedPort {
 
 /** Paced filters that one turn looks at; the next turn goes on behind them. */
 const CHECKED_PER_TURN = 64;
-/** A debt that is always allowed: one chunk of a small socket. */
-const DEBT_BYTES_MIN = 64 * 1024;
+/** A debt that is always allowed. */
+const DEBT_BYTES_MIN = 256 * 1024;
 /** So long without progress, and a reader that is behind most others of its filter holds nobody. */
 const OUTLIER_STALL_MS = 25;
 /** Publishers of one filter that are let go at one time, so that their chunks together stay near the debt. */
@@ -98,23 +98,24 @@ export class Pacing {
   private slowest(state: FilterState): number {
     const total = this.postings.bytes[state.id]!;
     const now = this.clock.nowMs();
-    let patient = total;
-    let brisk = total;
     let connected = 0;
     let indebted = 0;
     for (const subscription of state.subscriptions) {
-      const { reader } = subscription;
-      if (reader.state === ReaderState.Offline) continue;
+      if (subscription.reader.state === ReaderState.Offline) continue;
       connected++;
-      if (subscription.segment === null) continue;
+      if (subscription.segment !== null && total - bytesGot(subscription) > this.debtBytes / 2) indebted++;
+    }
+    const patience = indebted * 2 <= connected ? OUTLIER_STALL_MS : this.stallMs;
+    let slowest = total;
+    for (const subscription of state.subscriptions) {
+      const { reader } = subscription;
+      if (subscription.segment === null || reader.isLeftBehind) continue;
       if (reader.state !== ReaderState.SocketFull && reader.state !== ReaderState.Ready) continue;
       const got = bytesGot(subscription);
-      if (total - got > this.debtBytes / 2) indebted++;
-      const stalled = now - reader.progressMs;
-      if (stalled <= this.stallMs && got < patient) patient = got;
-      if (stalled <= OUTLIER_STALL_MS && got < brisk) brisk = got;
+      if (now - reader.progressMs > patience) reader.isLeftBehind = total - got > this.debtBytes;
+      else if (got < slowest) slowest = got;
     }
-    return indebted * 2 <= connected ? brisk : patient;
+    return slowest;
   }
 
   /**

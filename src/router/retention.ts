@@ -76,7 +76,7 @@ export class Retention implements CleanerOwner {
     this.boundReaders(oldest);
     if (this.releasedPast(oldest)) return true;
     if (this.clean()) return true;
-    this.cutQos0(oldest, (reader) => !this.isAwaited(reader));
+    this.cutQos0(oldest, (reader) => this.isLeftBehind(reader));
     if (this.releasedPast(oldest) || this.clean()) return true;
     this.shrinkQueues(oldest);
     return this.releasedPast(oldest) || this.clean();
@@ -126,11 +126,12 @@ export class Retention implements CleanerOwner {
     return lag;
   }
 
-  /** Lets lagging readers that pin `segment` and match `wanted` skip the QoS 0 messages at the head of their debt. */
+  /** Lets lagging readers that pin `segment` and match `wanted` skip the older half of their QoS 0 debt. */
   private cutQos0(segment: Segment, wanted: (reader: Reader) => boolean): void {
+    const middle = Math.floor((segment.sequence + this.log.active.sequence) / 2);
     for (const reader of this.pinnedIn(segment)) {
       if (!wanted(reader) || reader.pending.length === 0) continue;
-      this.skip(reader, 0, EVERYTHING);
+      this.skip(reader, 0, Math.max(middle, sequenceBehind(reader)));
     }
   }
 
@@ -138,8 +139,7 @@ export class Retention implements CleanerOwner {
   private shrinkQueues(segment: Segment): void {
     for (const reader of this.pinnedIn(segment)) {
       if (reader.state !== ReaderState.Offline && !this.hasStalled(reader)) continue;
-      const behind = earliestSubscription(reader)?.segment?.sequence ?? 0;
-      this.skip(reader, 2, Math.max(segment.sequence, behind));
+      this.skip(reader, 2, Math.max(segment.sequence, sequenceBehind(reader)));
       this.stats.quotaMessages += this.dropInflight(reader, segment);
     }
   }
@@ -162,6 +162,16 @@ export class Retention implements CleanerOwner {
 
   private hasStalled(reader: Reader): boolean {
     return this.clock.nowMs() - reader.progressMs > this.settings.stallMs;
+  }
+
+  /** A QoS 0 reader that nobody waits for: it does not move, or it is far behind although publishers were not held. */
+  private isLeftBehind(reader: Reader): boolean {
+    if (this.isAwaited(reader)) return false;
+    return (
+      reader.isLeftBehind ||
+      this.hasStalled(reader) ||
+      this.lagBytes(reader) > 2 * this.settings.paceDebtBytes
+    );
   }
 
   /** A healthy reader for which publishers are held back at this moment: what it owes is not cut. */
@@ -285,4 +295,9 @@ export class Retention implements CleanerOwner {
   recordBytes(bytes: Uint8Array, at: number): number {
     return frameBytes(bytes, at);
   }
+}
+
+/** Age of the oldest segment in which the reader owes something. */
+function sequenceBehind(reader: Reader): number {
+  return earliestSubscription(reader)?.segment?.sequence ?? 0;
 }

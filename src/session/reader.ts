@@ -31,6 +31,8 @@ export class Reader implements Pinned {
   queued = false;
   /** The last raw write may have ended within a frame. */
   cut = false;
+  /** It stopped reading for a while and holds no publisher until it has caught up. */
+  isLeftBehind = false;
   /** When it last made progress, ms. */
   progressMs = 0;
 
