@@ -12,7 +12,7 @@ interface SocketData {
 }
 
 /** Smaller chunks are left to the collector. */
-const RELEASED_BYTES_MIN = 16 * 1024;
+const RELEASED_BYTES_MIN = 2048;
 
 /** Gives a chunk's memory back at once: garbage of received chunks would otherwise be most of what the process holds. */
 function release(chunk: Buffer): void {
