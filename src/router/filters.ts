@@ -2,6 +2,7 @@
 // so that neighbours with one set of readers lie in one run whatever their topics. @hot
 
 import type { FilterId } from "../base/brand.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Segment } from "../log/segment.ts";
 import type { CommitLog } from "../log/commitLog.ts";
 import type { Postings } from "../log/postings.ts";
@@ -23,6 +24,9 @@ export class FilterState {
   armed = false;
   /** Bytes of the filter that its slowest healthy reader had got when that was last looked at. */
   slowestBytes = 0;
+  /** Bytes of the filter, and the time, when publishers were last let go. */
+  letGoBytes = 0;
+  letGoMs = 0;
   /** Publishers that wait for this filter's readers; null when none does. */
   paced: PacedPort[] | null = null;
   /** Holds the filter although nobody subscribes. */
@@ -49,6 +53,7 @@ export class Filters {
   readonly states: (FilterState | null)[] = [];
   private readonly postings: Postings;
   private readonly ready: ReadyQueue;
+  private readonly clock: Clock;
   private readonly cache: MatchCache;
   private routes: Route[] = [];
   private byKey = new Map<string, number>();
@@ -57,7 +62,8 @@ export class Filters {
   private readonly matched: number[] = [];
   readonly none: Route = { id: -2, filters: [] };
 
-  constructor(log: CommitLog, ready: ReadyQueue, seed: number) {
+  constructor(log: CommitLog, ready: ReadyQueue, clock: Clock, seed: number) {
+    this.clock = clock;
     this.postings = log.postings;
     this.ready = ready;
     this.tree = new TopicTree(seed);
@@ -161,6 +167,7 @@ export class Filters {
   /** A run at byte `from` of `entry` was posted to an armed filter: places its caught-up readers there. */
   wake(state: FilterState, segment: Segment, entry: number, from: number): void {
     state.armed = false;
+    const now = this.clock.nowMs();
     const subscriptions = state.subscriptions;
     const count = subscriptions.length;
     for (let i = 0; i < count; i++) {
@@ -169,7 +176,9 @@ export class Filters {
       const reader = subscription.reader;
       if (reader.state === ReaderState.Offline && subscription.qos === 0) continue;
       place(subscription, segment, entry, from);
-      if (reader.state === ReaderState.CaughtUp) this.ready.push(reader);
+      if (reader.state !== ReaderState.CaughtUp) continue;
+      reader.progressMs = now; // until now it owed nothing
+      this.ready.push(reader);
     }
   }
 }

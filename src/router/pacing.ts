@@ -28,8 +28,12 @@ const CHECKED_PER_TURN = 64;
 const DEBT_BYTES_MIN = 256 * 1024;
 /** So long without progress, and a reader that is behind most others of its filter holds nobody. */
 const OUTLIER_STALL_MS = 25;
+/** A reader that is behind most others of its filter may owe so many debts before publishers wait for it. */
+const OUTLIER_DEBTS = 4;
 /** Publishers of one filter that are let go at one time, so that their chunks together stay near the debt. */
 const LET_GO_MAX = 4;
+/** Publishers that were let go and deliver nothing for so long hold up the next ones no longer. */
+const LET_GO_MS = 5;
 
 export class Pacing {
   private readonly postings: Postings;
@@ -105,7 +109,9 @@ export class Pacing {
       connected++;
       if (subscription.segment !== null && total - bytesGot(subscription) > this.debtBytes / 2) indebted++;
     }
-    const patience = indebted * 2 <= connected ? OUTLIER_STALL_MS : this.stallMs;
+    const isOutlier = indebted * 2 <= connected;
+    const patience = isOutlier ? OUTLIER_STALL_MS : this.stallMs;
+    const allowed = isOutlier ? OUTLIER_DEBTS * this.debtBytes : 0;
     let slowest = total;
     for (const subscription of state.subscriptions) {
       const { reader } = subscription;
@@ -113,27 +119,29 @@ export class Pacing {
       if (reader.state !== ReaderState.SocketFull && reader.state !== ReaderState.Ready) continue;
       const got = bytesGot(subscription);
       if (now - reader.progressMs > patience) reader.isLeftBehind = total - got > this.debtBytes;
-      else if (got < slowest) slowest = got;
+      else if (got < slowest && total - got > allowed) slowest = got;
     }
     return slowest;
   }
 
   /**
-   * Lets some publishers go whose filters' readers have caught up with half the debt. True when more could go: ask
-   * again when sockets have been read.
+   * Lets some publishers go whose filters' readers have caught up with half the debt. The next ones follow when those
+   * have delivered, or have nothing to deliver.
    */
-  check(): boolean {
+  check(): void {
     const count = Math.min(this.paced.length, CHECKED_PER_TURN);
-    let more = false;
+    const now = this.clock.nowMs();
     for (let i = 0; i < count && this.paced.length > 0; i++) {
       this.rotation = (this.rotation + 1) % this.paced.length;
       const state = this.paced[this.rotation]!;
+      const bytes = this.postings.bytes[state.id]!;
+      if (bytes === state.letGoBytes && now - state.letGoMs < LET_GO_MS) continue;
       state.slowestBytes = this.slowest(state);
-      if (this.postings.bytes[state.id]! - state.slowestBytes > this.debtBytes / 2) continue;
+      if (bytes - state.slowestBytes > this.debtBytes / 2) continue;
+      state.letGoBytes = bytes;
+      state.letGoMs = now;
       this.letGo(state, LET_GO_MAX);
-      if (state.paced !== null) more = true;
     }
-    return more;
   }
 
   get pacedFilters(): number {

@@ -97,11 +97,6 @@ export class ReadyQueue {
     this.scheduler.soon(this.hurryTurn);
   }
 
-  /** A turn after the next poll, whether or not a reader is ready. */
-  again(): void {
-    this.scheduleLater();
-  }
-
   private turnHurry(): void {
     this.hurryScheduled = false;
     if (this.count > 0 && this.appendedBytes >= HURRY_BYTES) this.run(TURN_READERS_MAX);

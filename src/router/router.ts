@@ -70,7 +70,7 @@ export class Router implements LogOwner {
     const log = new CommitLog(segmentShape(budgets.log.bytesMax), budgets.log, this);
     this.log = log;
     this.ready = new ReadyQueue(scheduler);
-    this.filters = new Filters(log, this.ready, seed);
+    this.filters = new Filters(log, this.ready, clock, seed);
     this.pacing = new Pacing(log.postings, clock, settings.paceDebtBytes, settings.stallMs);
     this.retained = new Retained(budgets.retained, stats, clock);
     this.ingest = new Ingest(log, this.filters, this.pacing, this.retained, this.ready, stats, clock);
@@ -110,7 +110,7 @@ export class Router implements LogOwner {
   }
 
   private afterTurn(): void {
-    if (this.pacing.pacedFilters > 0 && this.pacing.check()) this.ready.again();
+    if (this.pacing.pacedFilters > 0) this.pacing.check();
   }
 
   private serve(reader: Reader): number {
