@@ -3,7 +3,7 @@
 export class Stats {
   publishesIn = 0;
   publishBytesIn = 0;
-  /** Messages of the log that were written to clients; counted when a reader leaves an entry or a batch. */
+  /** Messages written to clients frame by frame: stamped or rendered. The raw lanes write bytes and count only those. */
   messagesOut = 0;
   bytesOut = 0;
   /** Messages that no subscription matched. */
