@@ -1,5 +1,6 @@
 // Broker: the composition root. It makes the router and its listeners, drives their clocks and says what happened.
 
+import { readFileSync } from "node:fs";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import type { BrokerSettings } from "./config/settings.ts";
@@ -30,6 +31,9 @@ const DRAIN_MS = 2000;
 /** How long it waits for sockets to close. */
 const CLOSE_MS = 500;
 
+/** How often the same warning may be logged. */
+const WARNING_MS = 5000;
+
 const systemClock: Clock = { nowMs: () => performance.now(), wallMs: () => Date.now() };
 
 /** One line for each connection's end: who, why, after how long; and the timer while somebody is held back. */
@@ -38,9 +42,23 @@ class BrokerListener implements HostListener {
   private readonly logger: Logger;
   private timer: Timer | null = null;
   private rounds = 0;
+  private turnedAwayCount = 0;
+  private nextWarningMs = 0;
 
   constructor(logger: Logger) {
     this.logger = logger;
+  }
+
+  turnedAway(): void {
+    this.turnedAwayCount++;
+    const now = systemClock.nowMs();
+    if (now < this.nextWarningMs) return;
+    this.nextWarningMs = now + WARNING_MS;
+    const sockets = this.host?.socketsMax;
+    this.logger.warn(
+      { sockets, turned_away: this.turnedAwayCount },
+      "no place for more connections: closed at once",
+    );
   }
 
   pressed(): void {
@@ -70,7 +88,9 @@ class BrokerListener implements HostListener {
       statement: closed.statement,
       seconds: Math.round(systemClock.nowMs() - connection.openedMs) / 1000,
     };
-    if (closed.cause === "error" || closed.cause === "no_memory") this.logger.warn(fields, closed.message);
+    if (closed.reason === errors.serverShuttingDown.reason) this.logger.debug(fields, closed.message);
+    else if (closed.cause === "error" || closed.cause === "no_memory")
+      this.logger.warn(fields, closed.message);
     else if (connection.session === null && closed.cause === "lost")
       this.logger.debug(fields, closed.message);
     else this.logger.info(fields, closed.message);
@@ -95,11 +115,29 @@ function newRouter(settings: BrokerSettings): Router {
   });
 }
 
+/** Files that this process may have open; Infinity where the system does not say. */
+function descriptorsMax(): number {
+  try {
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
 /** Listens as `settings` say. Rejects with the system's error, with `code` and `address`, when a listener cannot. */
 export async function startBroker(settings: BrokerSettings, logger: Logger): Promise<Broker> {
   const prefix = `millrace-${crypto.randomUUID().slice(0, 8)}-`;
   const listener = new BrokerListener(logger);
-  const host = new Host(newRouter(settings), listener, prefix);
+  const descriptors = descriptorsMax();
+  const host = new Host(newRouter(settings), listener, prefix, descriptors);
+  if (host.socketsMax < host.connectionsMax) {
+    const fields = { max_connections: host.connectionsMax, descriptors, sockets: host.socketsMax };
+    logger.warn(
+      fields,
+      "the limit of open files (ulimit -n) is below max_connections: fewer clients can connect",
+    );
+  }
   listener.host = host;
   const listeners: Listener[] = [];
   try {

@@ -1,9 +1,10 @@
-// Log lines for people on a terminal, JSON for programs. Everything is written in process and synchronously: the
-// worker threads of pino's transports do not survive `bun build --compile`, and a line must not be lost on exit.
+// Log lines for people on a terminal, JSON for programs. Everything is written in process: the worker threads of pino's
+// transports do not survive `bun build --compile`, and a line must not be lost on exit.
 
 import pino from "pino";
-import pretty from "pino-pretty";
+import { prettyFactory } from "pino-pretty";
 import type { Logger } from "../base/logger.ts";
+import { LogOutput, nonBlocking } from "./logOutput.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogSetting = (typeof LOG_LEVELS)[number];
@@ -29,10 +30,12 @@ export function createLogger(options: LogOptions): ProgramLogger {
   const isTerminal = process.stdout.isTTY === true;
   const format = options.format ?? (isTerminal ? "pretty" : "json");
   const settings: pino.LoggerOptions = { level: options.level, base: null };
-  const logger =
-    format === "pretty"
-      ? pino(settings, prettyStream(isTerminal))
-      : pino(jsonSettings(settings), jsonStream());
+  const asJson = format === "json";
+  const output = new LogOutput(nonBlocking(STDOUT), asJson ? droppedJson : droppedText);
+  const prettify = asJson ? null : prettyFactory(prettyOptions(isTerminal));
+  const logger = pino(asJson ? jsonSettings(settings) : settings, {
+    write: (line: string) => output.write(prettify === null ? line : prettify(line)),
+  });
   return {
     format,
     debug: (fields, message) => logger.debug(fields, message),
@@ -41,7 +44,7 @@ export function createLogger(options: LogOptions): ProgramLogger {
     error: (fields, message) => logger.error(fields, message),
     fatal: (fields, message) => logger.fatal(fields, message),
     isEnabled: (level) => logger.isLevelEnabled(level),
-    flush: () => logger.flush(),
+    flush: () => output.flush(),
   };
 }
 
@@ -54,16 +57,23 @@ function jsonSettings(settings: pino.LoggerOptions): pino.LoggerOptions {
   };
 }
 
-function jsonStream(): pino.DestinationStream {
-  return pino.destination({ dest: STDOUT, sync: true });
-}
-
-function prettyStream(isTerminal: boolean): pino.DestinationStream {
-  return pretty({
-    destination: STDOUT,
-    sync: true,
+function prettyOptions(isTerminal: boolean) {
+  return {
     colorize: isTerminal && !process.env["NO_COLOR"],
     translateTime: "SYS:yyyy-mm-dd HH:MM:ss.l",
     singleLine: true,
-  });
+  };
+}
+
+function droppedJson(count: number): string {
+  const time = new Date().toISOString();
+  return `${JSON.stringify({ level: "warn", time, dropped: count, msg: droppedMessage(count) })}\n`;
+}
+
+function droppedText(count: number): string {
+  return `WARN: ${droppedMessage(count)}\n`;
+}
+
+function droppedMessage(count: number): string {
+  return `${count} log lines were dropped: whoever reads the log did not keep up, or it could not be written`;
 }

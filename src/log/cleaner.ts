@@ -97,6 +97,11 @@ export class Cleaner {
     const floors = this.floorsOf(readers);
     const inflight = readers.flatMap((reader) => [...this.owner.inflightOf(reader)]).sort((a, b) => a - b);
     const needs = closed.map((segment) => this.needOf(segment, floors, inflight, readers));
+    const empty = needs.find(({ bytes, held }) => bytes === 0 && !held);
+    if (empty !== undefined) {
+      this.drop(empty.segment, readers);
+      return true;
+    }
     for (let first = 0; first + 1 < needs.length; first++) {
       const count = fitting(needs, first, target);
       if (count < 2) continue;
@@ -105,6 +110,17 @@ export class Cleaner {
       return true;
     }
     return false;
+  }
+
+  /** Takes a segment out of which nobody needs anything. */
+  private drop(segment: Segment, readers: readonly Pinned[]): void {
+    this.relink(segment, [segment], new Map(), segment);
+    for (const reader of readers) {
+      if (reader.pinnedIn !== segment) continue;
+      unpin(reader);
+      pin(segment.newer!, reader);
+    }
+    this.log.remove(segment);
   }
 
   private floorsOf(readers: readonly Pinned[]): Floors {

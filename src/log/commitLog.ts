@@ -208,6 +208,16 @@ export class CommitLog {
     }
   }
 
+  /** Takes a closed segment, of which nobody owes a byte, out of the order. */
+  remove(segment: Segment): void {
+    const { older, newer } = segment;
+    assert(newer !== null && segment.pinned === null, "a removed segment is closed and unpinned");
+    newer.older = older;
+    if (older === null) this.oldest = newer;
+    else older.newer = newer;
+    this.recycle(segment);
+  }
+
   /** Takes the oldest segment, which nobody pins, out of the order. */
   dropOldest(): void {
     const segment = this.oldest;
@@ -286,6 +296,11 @@ export class CommitLog {
       }
     }
     return null;
+  }
+
+  /** The segment stands in the order. */
+  isLive(segment: Segment): boolean {
+    return this.oldest === segment || segment.older !== null || segment === this.active;
   }
 
   /** Budget that live segments leave. */

@@ -51,6 +51,8 @@ export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionSt
 
 const CONNECT_BYTES_MAX = 256 * 1024;
 const NO_CHUNK = Buffer.alloc(0);
+/** So long without room, and the connection is closed: a paused socket does not tell that its client has died. */
+const WAIT_MS_MAX = 30_000;
 const KEEP_ALIVE_FACTOR_MS = 1500;
 
 export class Connection implements DeliveryPort {
@@ -282,7 +284,9 @@ export class Connection implements DeliveryPort {
 
   write(bytes: Uint8Array, at: number, length: number): number {
     if (this.state >= ConnectionState.Closing) return -1;
-    return this.outbound.write(bytes, at, length);
+    const wrote = this.outbound.write(bytes, at, length);
+    if (wrote < 0) this.close(CloseCause.lost);
+    return wrote;
   }
 
   keepRest(bytes: Uint8Array, at: number, length: number): boolean {
@@ -353,7 +357,12 @@ export class Connection implements DeliveryPort {
       this.parked = null;
       if (parked !== null) this.host.router.budgets.parked.give(parked.length);
       const { ingest, clock, settings } = this.host.router;
-      if (clock.nowMs() - this.waitsSinceMs > settings.stallMs) ingest.refusal = Refusal.Answerable;
+      const waited = clock.nowMs() - this.waitsSinceMs;
+      if (waited > WAIT_MS_MAX) {
+        this.fail(errors.quotaExceeded);
+        return;
+      }
+      if (waited > settings.stallMs) ingest.refusal = Refusal.Answerable;
       this.receive(parked ?? NO_CHUNK);
       ingest.refusal = Refusal.Wait;
       return;
@@ -393,6 +402,11 @@ export class Connection implements DeliveryPort {
     ) {
       if (nowMs - this.lastSeenMs > this.keepAliveMs) this.fail(errors.keepAliveTimeout);
     }
+  }
+
+  /** Counts as heard of now. */
+  seen(nowMs: number): void {
+    this.lastSeenMs = nowMs;
   }
 
   setKeepAlive(seconds: number): void {

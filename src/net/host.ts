@@ -13,6 +13,12 @@ export const TRICKLE_MS = 50;
 /** How soon a reader that does not move is left behind. */
 export const RELAX_MS = 10;
 
+/** Sockets beyond `max_connections` that may be open until their CONNECT is answered. */
+const HANDSHAKES_MAX = 256;
+/** Descriptors that are not for clients: listeners, logs, the event loop. */
+const DESCRIPTORS_KEPT = 32;
+/** So long between two ticks, and the process was stopped or the machine slept. */
+const STOOD_STILL_MS = 2.5 * TICK_MS;
 /** Connections that trickle whatever the log's room. */
 const TRICKLE_MIN = 2;
 /** The largest chunk that a socket delivers at one time. */
@@ -25,6 +31,8 @@ export interface HostListener {
   closed(connection: Connection, closed: Closed): void;
   /** Somebody is held back: isPressed became true. */
   pressed(): void;
+  /** A socket was closed at once: there are as many as there may be. */
+  turnedAway(): void;
 }
 
 export class Host implements ConnectionHost {
@@ -33,17 +41,40 @@ export class Host implements ConnectionHost {
   readonly paused = new Set<Connection>();
   readonly open = new Set<Connection>();
   readonly connectionsMax: number;
+  /** Open sockets: the connections and some that have not said CONNECT yet, as far as descriptors allow. */
+  readonly socketsMax: number;
   private readonly listener: HostListener;
   private readonly identifierPrefix: string;
   private connections = 0;
+  private lastTickMs: number;
   private assigned = 0;
 
-  /** `identifierPrefix` begins every Client Identifier that is assigned: unlike any that clients choose. */
-  constructor(router: Router, listener: HostListener, identifierPrefix: string) {
+  /**
+   * `identifierPrefix` begins every Client Identifier that is assigned: unlike any that clients choose. The process may
+   * have `descriptorsMax` files open.
+   */
+  constructor(
+    router: Router,
+    listener: HostListener,
+    identifierPrefix: string,
+    descriptorsMax = Number.POSITIVE_INFINITY,
+  ) {
     this.router = router;
+    this.lastTickMs = router.clock.nowMs();
     this.listener = listener;
     this.identifierPrefix = identifierPrefix;
     this.connectionsMax = router.settings.connectionsMax;
+    this.socketsMax = Math.max(
+      1,
+      Math.min(this.connectionsMax + HANDSHAKES_MAX, descriptorsMax - DESCRIPTORS_KEPT),
+    );
+  }
+
+  /** One more socket may be open; else it is to be closed, and that is said. */
+  hasPlace(): boolean {
+    if (this.open.size < this.socketsMax) return true;
+    this.listener.turnedAway();
+    return false;
   }
 
   nextConnectionNumber(): number {
@@ -73,7 +104,11 @@ export class Host implements ConnectionHost {
 
   tick(): void {
     const now = this.router.clock.nowMs();
-    for (const connection of this.open) connection.checkTime(now);
+    // A process that stood still has not read what its clients sent meanwhile: it reads first and judges later.
+    const stoodStill = now - this.lastTickMs > STOOD_STILL_MS;
+    this.lastTickMs = now;
+    if (stoodStill) for (const connection of this.open) connection.seen(now);
+    else for (const connection of this.open) connection.checkTime(now);
     this.router.tick();
   }
 

@@ -6,7 +6,6 @@ import { Connection, type Socket } from "./connection.ts";
 import type { Host } from "./host.ts";
 import type { ListenerSettings } from "./settings.ts";
 
-/** Bun hands a fresh buffer to `data` for every chunk; it is never kept. */
 interface SocketData {
   connection: Connection;
 }
@@ -14,7 +13,7 @@ interface SocketData {
 /** Smaller chunks are left to the collector. */
 const RELEASED_BYTES_MIN = 2048;
 
-/** Gives a chunk's memory back at once: garbage of received chunks would otherwise be most of what the process holds. */
+/** Gives a chunk's memory back at once: otherwise garbage of chunks would be most of what the process holds. */
 function release(chunk: Buffer): void {
   const { buffer } = chunk;
   if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.length) buffer.transfer(0);
@@ -59,6 +58,10 @@ export class Listener {
       port: settings.port,
       socket: {
         open(socket) {
+          if (!host.hasPlace()) {
+            socket.terminate();
+            return;
+          }
           const number = host.nextConnectionNumber();
           const connection = new Connection(
             host,
@@ -76,13 +79,13 @@ export class Listener {
           if (chunk.length >= RELEASED_BYTES_MIN) release(chunk);
         },
         drain(socket) {
-          socket.data.connection.drain();
+          socket.data?.connection.drain();
         },
         close(socket) {
-          socket.data.connection.closed();
+          socket.data?.connection.closed();
         },
         error(socket) {
-          socket.data.connection.closed();
+          socket.data?.connection.closed();
         },
       },
     });

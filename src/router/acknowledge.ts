@@ -1,6 +1,7 @@
 // Acknowledge: what a client's PUBACK, PUBREC and PUBCOMP settle, and redelivery when a session is resumed. @hot
 
 import type { ByteWriter } from "../base/byteWriter.ts";
+import type { Clock } from "../base/clock.ts";
 import { PacketType } from "../packet/frame.ts";
 import { ReasonCode } from "../packet/reasonCode.ts";
 import { InflightState } from "../session/inflight.ts";
@@ -18,8 +19,11 @@ export class Acknowledge {
   private readonly windowOpened: (session: Session) => void;
   private readonly lanes: Lanes;
 
-  constructor(ready: ReadyQueue, lanes: Lanes, windowOpened: (session: Session) => void) {
+  private readonly clock: Clock;
+
+  constructor(ready: ReadyQueue, lanes: Lanes, clock: Clock, windowOpened: (session: Session) => void) {
     this.ready = ready;
+    this.clock = clock;
     this.lanes = lanes;
     this.windowOpened = windowOpened;
   }
@@ -58,6 +62,7 @@ export class Acknowledge {
   }
 
   private opened(session: Session): void {
+    session.acknowledgedMs = this.clock.nowMs();
     if (session.resent > 0) session.resent--;
     if (session.reader.state === ReaderState.WindowFull) this.ready.push(session.reader);
     if (session.groups.length > 0) this.windowOpened(session);

@@ -271,8 +271,10 @@ export class Ingest {
     let runClass = frame.runClass;
     if ((frame.first & RETAIN) !== 0) {
       runClass |= CLASS_RETAIN;
-      if (!this.retained.publish(publisher.number, frame, runClass))
-        return this.refuse(publisher, frame, out);
+      if (!this.retained.publish(publisher.number, frame, runClass)) {
+        if (qos !== 0) return this.refuse(publisher, frame, out);
+        this.stats.refusedRetained++; // QoS 0 promises nothing: it is delivered, not retained
+      }
     }
     if (qos !== 0) runClass |= CLASS_HOLE;
     const status = this.stage(publisher, frame, route, runClass, topicEnd);

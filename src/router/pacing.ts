@@ -3,8 +3,8 @@
 //
 // Healthy is a connected reader that the socket holds back and that made progress within `stallMs`. A reader that
 // waits for acknowledgements or does not move holds nobody: it lags. (A reader that alone is behind counts as not
-// moving much sooner.) Once left behind it holds nobody until it has caught up. Debts are per filter, so a flood on one filter
-// never holds the publishers of another.
+// moving much sooner.) Once left behind it holds nobody until it has caught up. Debts are per filter, so a flood on
+// one filter never holds the publishers of another.
 
 import type { Clock } from "../base/clock.ts";
 import type { Postings } from "../log/postings.ts";

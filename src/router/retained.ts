@@ -119,6 +119,7 @@ export class Retained {
   /** A slot whose record has room for `bytes` frame bytes, or -1. */
   private obtain(topic: string, bytes: number): number {
     const known = this.byTopic.get(topic);
+    if (known !== undefined && this.frameBytes[known] === bytes) return known; // written over in place
     if (known === undefined && !this.budget.take(SLOT_COST + topic.length)) return -1;
     if (!this.reserve(SLOT_BYTES + bytes)) {
       if (known === undefined) this.budget.give(SLOT_COST + topic.length);
@@ -146,8 +147,9 @@ export class Retained {
     segment.live -= SLOT_BYTES + this.frameBytes[slot]!;
     if (segment.live > 0) return;
     const index = this.segmentOf[slot]!;
-    if (index === this.active) segment.used = 0;
+    if (index === this.active && segment.bytes.length === SEGMENT_BYTES) segment.used = 0;
     else this.dropSegment(index);
+    if (this.segments[this.active] === null) this.active = -1;
   }
 
   private dropSegment(index: number): void {

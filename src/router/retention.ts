@@ -10,6 +10,7 @@ import type { Clock } from "../base/clock.ts";
 import { Cleaner, type CleanerOwner, type Position } from "../log/cleaner.ts";
 import type { CommitLog } from "../log/commitLog.ts";
 import type { Pinned, Segment } from "../log/segment.ts";
+import { errors } from "../packet/error.ts";
 import { frameBytes } from "../packet/frame.ts";
 import { InflightState } from "../session/inflight.ts";
 import { type Reader, ReaderState } from "../session/reader.ts";
@@ -30,6 +31,9 @@ interface Owed {
   qos0: number;
 }
 
+/** A client that acknowledges nothing for so long may be closed when the log is full of what it was sent. */
+const ACKNOWLEDGE_MS = 5_000;
+
 const EVERYTHING = Number.POSITIVE_INFINITY;
 
 export class Retention implements CleanerOwner {
@@ -41,6 +45,7 @@ export class Retention implements CleanerOwner {
   private readonly stats: Stats;
   private readonly clock: Clock;
   private readonly cleaner: Cleaner;
+  private readonly condemned: Session[] = [];
   private readonly walk = new Batch();
   /** Kept for the cleaner, so that it can work when nothing else is free. */
   private spare: Segment | null;
@@ -79,7 +84,23 @@ export class Retention implements CleanerOwner {
     this.cutQos0(oldest, (reader) => this.isLeftBehind(reader));
     if (this.releasedPast(oldest) || this.clean()) return true;
     this.shrinkQueues(oldest);
-    return this.releasedPast(oldest) || this.clean();
+    if (this.releasedPast(oldest) || this.clean()) return true;
+    this.condemn(oldest);
+    return false;
+  }
+
+  /** Clients that acknowledge nothing for long, while what they hold in flight fills the log, are to be closed. */
+  private condemn(segment: Segment): void {
+    const now = this.clock.nowMs();
+    for (const { session } of this.pinnedIn(segment)) {
+      if (session === null || session.port === null || session.inflight.count === 0) continue;
+      if (now - session.acknowledgedMs >= ACKNOWLEDGE_MS) this.condemned.push(session);
+    }
+  }
+
+  /** Closes condemned clients; not within an append, because their wills are appends. */
+  closeCondemned(): void {
+    for (const session of this.condemned.splice(0)) session.port?.disconnect(errors.quotaExceeded);
   }
 
   private releasedPast(oldest: Segment): boolean {
@@ -93,7 +114,7 @@ export class Retention implements CleanerOwner {
     const target = this.spare;
     if (!this.cleaner.clean(target)) return false;
     this.lanes.forgetBatches();
-    this.spare = this.log.obtainForCleaner(0, 0);
+    if (this.log.isLive(target)) this.spare = this.log.obtainForCleaner(0, 0);
     return true;
   }
 

@@ -79,7 +79,7 @@ export class Router implements LogOwner {
     this.groups = new ShareGroups(log, filters, ready, lanes, stats, clock, settings.sharedStrategy, seed);
     this.replays = new Replays(log, filters, this.retained, this.ingest);
     this.subscriptions = new Subscribe(filters, this.groups, this.replays, lanes, budgets.sessions);
-    this.acknowledgements = new Acknowledge(ready, lanes, (session) => this.groups.roomIn(session));
+    this.acknowledgements = new Acknowledge(ready, lanes, clock, (session) => this.groups.roomIn(session));
     this.redelivery = new Redelivery(log, lanes, stats, clock);
     this.retention = new Retention(log, filters, lanes, this.groups, settings, stats, clock);
     this.local = new LocalPublish(log, filters, this.ingest, this.retained, clock);
@@ -106,6 +106,7 @@ export class Router implements LogOwner {
 
   /** Every few milliseconds: readers may have stopped holding publishers without any event that says so. */
   relax(): void {
+    this.retention.closeCondemned();
     this.afterTurn();
   }
 

@@ -125,6 +125,7 @@ export class Sessions {
     this.wills.delete(session); // [MQTT-3.1.3-9]
     session.port = port;
     session.applyTerms(terms);
+    session.acknowledgedMs = this.clock.nowMs();
     if (present) this.resume(session);
     else session.reader.state = ReaderState.CaughtUp;
     this.stats.connections++;

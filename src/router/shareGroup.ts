@@ -149,7 +149,7 @@ export class ShareGroups {
 
   /** The session's connection is gone: its unacknowledged QoS 1 messages go back to their groups. */
   handBack(session: Session): void {
-    if (session.groups.length === 0) return;
+    if (session.inflight.count === 0) return;
     for (const { identifier, offset, state, origin } of session.inflight.ordered()) {
       const group = this.byNumber.get(origin);
       if (group === undefined || state !== InflightState.Qos1) continue;

@@ -3,7 +3,7 @@
 export class Stats {
   publishesIn = 0;
   publishBytesIn = 0;
-  /** Messages written to clients frame by frame: stamped or rendered. The raw lanes write bytes and count only those. */
+  /** Messages written frame by frame: stamped or rendered. The raw lanes write bytes and count only those. */
   messagesOut = 0;
   bytesOut = 0;
   /** Messages that no subscription matched. */
@@ -18,6 +18,8 @@ export class Stats {
   /** QoS 0 messages published while a session with a QoS 1 or 2 subscription was offline. */
   offlineQos0 = 0;
   refusedPublishes = 0;
+  /** QoS 0 messages delivered but not retained: the retained budget was used up. */
+  refusedRetained = 0;
   connections = 0;
   retainedMessages = 0;
 }

@@ -41,6 +41,9 @@ export interface GroupMembership {
   readonly reader: Reader;
 }
 
+/** One session takes at most so small a share of the sessions' budget. */
+const SESSIONS_MIN = 4;
+
 export const EXPIRY_NEVER = 0xffff_ffff;
 
 export class Session {
@@ -75,6 +78,8 @@ export class Session {
   cost = 0;
   /** Share groups that the session is a member of. */
   groups: GroupMembership[] = [];
+  /** When the client last settled a message, or connected, ms. */
+  acknowledgedMs = 0;
   /** Outgoing Topic Aliases of the present connection, by topic. */
   aliases: Map<string, number> | null = null;
   /** When the session ends although nobody is connected, ms; Infinity never. */
@@ -101,9 +106,9 @@ export class Session {
     this.aliases = null;
   }
 
-  /** Budgeted bytes of one more part of the session; false and nothing taken when the budget is used up. */
+  /** Budgeted bytes of one more part; false and nothing taken when the budget, or the session's share, is used up. */
   charge(budget: Budget, bytes: number): boolean {
-    if (!budget.take(bytes)) return false;
+    if (this.cost + bytes > budget.bytesMax / SESSIONS_MIN || !budget.take(bytes)) return false;
     this.cost += bytes;
     return true;
   }

@@ -156,6 +156,8 @@ export class World implements HostListener {
 
   pressed(): void {}
 
+  turnedAway(): void {}
+
   closed(_connection: Connection, closed: Closed): void {
     this.endings.push(closed);
   }
