@@ -172,6 +172,26 @@ for (const end of ["connection", "session"] as const) {
   );
 }
 
+wire("a member that unsubscribes and then goes hands over what it did not acknowledge", async (context) => {
+  const { open, client, name } = context;
+  const topic = name("leaving");
+  const filter = `$share/g/${topic}`;
+  const leaving = await open(5);
+  await leaving.connect({ clientId: name("leaving") });
+  await leaving.subscribe(filter, { qos: 1 });
+  const publisher = await client(5);
+  for (let index = 0; index < 3; index++) await publisher.publish(topic, `${index}`, { qos: 1 });
+  for (let index = 0; index < 3; index++) await leaving.receive({ payload: `${index}` });
+  const heir = await client(5);
+  await heir.subscribe(filter, { qos: 1 });
+  await leaving.unsubscribe(filter);
+  leaving.end();
+  for (let index = 0; index < 3; index++) {
+    await heir.acknowledge(await heir.receive({ payload: `${index}`, qos: 1 }));
+  }
+  await heir.expectSilence();
+});
+
 wire(
   "v5 [MQTT-4.8.2-4]: a QoS 2 message already sent is completed with the same client when it returns",
   async ({ open, client, name }) => {

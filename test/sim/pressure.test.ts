@@ -310,3 +310,38 @@ describe("rests of cut frames beyond their budget", () => {
     3,
   );
 });
+
+describe("a subscriber that reads but never acknowledges", () => {
+  scenario(
+    "does not stop the others, though what it was sent fills the log",
+    (random) => {
+      const scene = new Scene(random, { router: { stallMs: 500 } });
+      const greedy = scene.subscriber(
+        { id: "greedy", version: 5, socket: { capacity: MIB } },
+        { "big/#": 1 },
+      );
+      const modest = scene.subscriber({ id: "modest", socket: { capacity: MIB } }, { "small/#": 1 });
+      const big = scene.publisher({ id: "big", version: random.pick([4, 5]), window: 10 });
+      const small = scene.publisher({ id: "small", window: 10 });
+      greedy.manners.ackChance = 0;
+      for (let i = 0; i < 40; i++) scene.publish(big, "big/x", 1, 300_000);
+      scene.steps(50);
+      let left = 50;
+      scene.until(
+        () => {
+          // A publisher whose messages find no room may be closed: it comes back and sends them again.
+          if (small.isAway) small.connect();
+          for (; left > 0 && small.mayPublish; left--) scene.publish(small, "small/x", 1, 20_000);
+          return left === 0 && modest.owed.size === 0;
+        },
+        "the others' messages are delivered",
+        3_000,
+      );
+      expect(new Set(modest.taken.map(({ message }) => message.index)).size).toBe(50);
+    },
+    1,
+    2,
+    3,
+    4,
+  );
+});
