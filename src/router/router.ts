@@ -172,6 +172,7 @@ export class Router implements LogOwner {
   /** Once a second. */
   tick(): void {
     this.sessions.tick();
+    this.acknowledgements.tick();
     for (const session of this.sessions.all()) {
       if (session.port !== null && session.replays.length > 0) this.ready.push(session.reader);
     }
