@@ -21,8 +21,10 @@ export interface SubscribeTerms {
   readonly identifiersAvailable: boolean;
 }
 
-/** Budgeted bytes of a subscription beside its text. */
+/** Budgeted bytes of a subscription beside its text and levels. */
 const SUBSCRIPTION_COST = 256;
+/** What the topic tree needs for one level of a filter that shares none, bytes. */
+const LEVEL_COST = 32;
 
 export class Subscribe {
   private readonly filters: Filters;
@@ -62,7 +64,7 @@ export class Subscribe {
     const qos = Math.min(entry.qos, terms.qosMax) as 0 | 1 | 2;
     const options: SubscriptionOptions = { ...entry, qos, identifier };
     const known = session.byText.get(entry.filter);
-    if (known === undefined && !session.charge(this.budget, SUBSCRIPTION_COST + 2 * entry.filter.length)) {
+    if (known === undefined && !session.charge(this.budget, costOf(entry.filter))) {
       return ReasonCode.QuotaExceeded;
     }
     if (parsed.group !== null) {
@@ -112,7 +114,7 @@ export class Subscribe {
   remove(session: Session, subscription: Subscription): void {
     const { text } = subscription;
     session.byText.delete(text);
-    session.refund(this.budget, SUBSCRIPTION_COST + 2 * text.length);
+    session.refund(this.budget, costOf(text));
     const parsed = parseTopicFilter(text);
     if (parsed !== null && parsed.group !== null) {
       this.groups.leave(session, parsed.group, parsed.filter);
@@ -126,4 +128,11 @@ export class Subscribe {
     subscriptions.splice(subscriptions.indexOf(subscription), 1);
     this.filters.detach(subscription);
   }
+}
+
+/** Budgeted bytes of one subscription. */
+function costOf(text: string): number {
+  let levels = 1;
+  for (let i = text.indexOf("/"); i >= 0; i = text.indexOf("/", i + 1)) levels++;
+  return SUBSCRIPTION_COST + 2 * text.length + LEVEL_COST * levels;
 }
