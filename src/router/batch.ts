@@ -23,9 +23,6 @@ const SHARED_FILTERS_MAX = 32;
 export const BatchKind = { Rendered: 0, Gathered: 1, InPlace: 2 } as const;
 export type BatchKind = (typeof BatchKind)[keyof typeof BatchKind];
 
-/** Reserved bytes of one batch, for the budget. */
-export const BATCH_COST = CAPACITY + BATCH_PIECES_MAX * (4 + 4 + 4 + 4 + 1 + 8);
-
 export class Batch {
   private readonly scratch: Buffer = Buffer.from(new ArrayBuffer(CAPACITY));
   /** Where the pieces lie: the batch's own bytes, or a segment's when it was built in place. */
