@@ -58,6 +58,13 @@ export function frameBytes(bytes: Uint8Array, at: number): number {
   return (first & 127) + (second & 127) * 128 + (third & 127) * 16_384 + bytes[at + 4]! * 2_097_152 + 5;
 }
 
+/** Position of the body of the frame at `at`; for frames of the log, which are known to be good. */
+export function frameBody(bytes: Uint8Array, at: number): number {
+  let body = at + 1;
+  while (bytes[body]! > 127) body++;
+  return body + 1;
+}
+
 /** Bytes that a Variable Byte Integer takes, 1..4. */
 export function varintBytes(value: number): number {
   return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4;

@@ -3,7 +3,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Budget } from "../base/budget.ts";
-import type { Session } from "../session/session.ts";
+import { RECEIVED_COST, type Session } from "../session/session.ts";
 import type { Filters, Route } from "./filters.ts";
 import type { PacedPort } from "./pacing.ts";
 
@@ -24,9 +24,6 @@ export interface AliasTopic {
   readonly bytes: Buffer;
   readonly view: DataView;
 }
-
-/** Identifiers of unfinished QoS 2 messages cost a set entry each, bytes. */
-const RECEIVED_COST = 32;
 
 export class Publisher implements PacedPort {
   readonly session: Session;

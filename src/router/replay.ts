@@ -4,7 +4,7 @@
 // matches a million messages costs its session three numbers.
 
 import type { CommitLog } from "../log/commitLog.ts";
-import type { Reader } from "../session/reader.ts";
+import { frameBody } from "../packet/frame.ts";
 import type { Replay, Session } from "../session/session.ts";
 import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
 import { compileFilter } from "../topic/filterMatcher.ts";
@@ -91,7 +91,7 @@ export class Replays {
       if (bytes >= PART_BYTES || messages >= PART_MESSAGES) break;
       if (!this.retained.read(replay.slot, replay.before, record)) continue;
       if (replay.noLocal && record.publisher === session.number) continue;
-      const body = topicAt(record.bytes, record.at);
+      const body = frameBody(record.bytes, record.at);
       const length = (record.bytes[body]! << 8) | record.bytes[body + 1]!;
       if (!replay.matches(record.bytes, body + 2, body + 2 + length)) continue;
       const qos = Math.min(classQos(record.runClass), replay.qos);
@@ -148,17 +148,4 @@ export class Replays {
     session.inbox = inbox;
     return inbox;
   }
-
-  /** The session waits for more than its live messages. */
-  waits(reader: Reader): boolean {
-    const session = reader.session;
-    return session !== null && session.replays.length > 0;
-  }
-}
-
-/** Position of the topic's length in the frame at `at`. */
-function topicAt(bytes: Uint8Array, at: number): number {
-  let body = at + 1;
-  while (bytes[body]! > 127) body++;
-  return body + 1;
 }

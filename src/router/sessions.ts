@@ -12,7 +12,7 @@ import { unpin } from "../log/segment.ts";
 import type { InflightSlab } from "../session/inflight.ts";
 import type { DeliveryPort } from "../session/ports.ts";
 import { ReaderState } from "../session/reader.ts";
-import { type ConnectionTerms, EXPIRY_NEVER, Session } from "../session/session.ts";
+import { type ConnectionTerms, EXPIRY_NEVER, RECEIVED_COST, Session } from "../session/session.ts";
 import type { Filters } from "./filters.ts";
 import type { Lanes } from "./lanes.ts";
 import { park } from "./position.ts";
@@ -24,8 +24,6 @@ import type { Subscribe } from "./subscribe.ts";
 
 /** Budgeted bytes of a session beside its texts. */
 const SESSION_COST = 512;
-/** A QoS 2 identifier of the client that waits for PUBREL. */
-const RECEIVED_COST = 32;
 
 export interface Resumed {
   readonly session: Session;

@@ -4,7 +4,7 @@
 import type { Offset } from "../base/brand.ts";
 import type { CommitLog } from "../log/commitLog.ts";
 import { RUN_CLASS, RUN_FIRST, RUN_PUBLISHER, RUN_STRIDE, RUN_TIME } from "../log/segment.ts";
-import { frameBytes } from "../packet/frame.ts";
+import { frameBody, frameBytes } from "../packet/frame.ts";
 import { decodeUtf8 } from "../packet/utf8.ts";
 import type { Session } from "../session/session.ts";
 import type { SubscriptionOptions } from "../session/subscription.ts";
@@ -80,8 +80,7 @@ function viewOfMatching(renderer: Renderer, session: Session, topic: string, isR
 }
 
 function topicAt(bytes: Uint8Array, at: number): string {
-  let body = at + 1;
-  while (bytes[body]! > 127) body++;
-  const length = (bytes[body + 1]! << 8) | bytes[body + 2]!;
-  return decodeUtf8(bytes, body + 3, body + 3 + length);
+  const body = frameBody(bytes, at);
+  const length = (bytes[body]! << 8) | bytes[body + 1]!;
+  return decodeUtf8(bytes, body + 2, body + 2 + length);
 }

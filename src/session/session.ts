@@ -44,6 +44,9 @@ export interface GroupMembership {
 /** One session takes at most so small a share of the sessions' budget. */
 const SESSIONS_MIN = 4;
 
+/** Budgeted bytes of one QoS 2 identifier of the client that waits for PUBREL. */
+export const RECEIVED_COST = 32;
+
 export const EXPIRY_NEVER = 0xffff_ffff;
 
 export class Session {
