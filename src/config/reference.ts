@@ -1,8 +1,9 @@
 // What people read about the keys, drawn from the one table: the sample file, the README's table, `--help`.
 // Tests keep config/demo.toml and README.md equal to what these functions return.
 
-import type { Key, Keys } from "./keys.ts";
-import { CONNECTION_KEYS, LISTENER_KEYS, ROUTER_KEYS, SECTIONS } from "./keys.ts";
+import type { Key, Keys } from "./key.ts";
+import { ROUTER_KEYS, SECTIONS } from "./keys.ts";
+import { CONNECTION_KEYS, LISTENER_KEYS } from "./listenerKeys.ts";
 import { sizeText, STRATEGIES } from "./values.ts";
 
 /** Keys that do something. */

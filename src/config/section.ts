@@ -1,7 +1,7 @@
 // One table of a document read against its keys: values, and a problem for each key that is wrong or unknown.
 
 import { assert } from "../base/assert.ts";
-import type { Keys, ValuesOf } from "./keys.ts";
+import type { Keys, ValuesOf } from "./key.ts";
 import { SECTIONS } from "./keys.ts";
 import type { LineMap } from "./lines.ts";
 import type { Path } from "./problems.ts";

@@ -2,19 +2,13 @@
 
 import type { ListenerSettings } from "../net/settings.ts";
 import type { FilterRetention, RouterSettings } from "../router/settings.ts";
-import type { Address, ValuesOf } from "./keys.ts";
-import {
-  CONNECTION_KEYS,
-  LISTENER_KEYS,
-  PACKET_OVERHEAD_BYTES,
-  ROUTER_KEYS,
-  SEGMENT_KEYS,
-  TOP_KEYS,
-} from "./keys.ts";
+import type { ValuesOf } from "./key.ts";
+import { ROUTER_KEYS, SEGMENT_KEYS, TOP_KEYS } from "./keys.ts";
 import { LATER_SECTIONS, warnOfLaterSection } from "./later.ts";
+import { checkAddresses, LISTENER_SECTIONS, MEMORY_SHARE, readListeners } from "./listeners.ts";
 import { keyText, nearest } from "./problems.ts";
 import type { Document } from "./section.ts";
-import { problem, readSection, tableAt, warning } from "./section.ts";
+import { problem, readSection, tableAt } from "./section.ts";
 import { isPlainFilter, isTable, sizeText } from "./values.ts";
 
 export interface BrokerSettings {
@@ -23,11 +17,6 @@ export interface BrokerSettings {
 }
 
 type Table = Readonly<Record<string, unknown>>;
-
-/** Largest share of `[router] memory` that one packet, or one filter's debt, may take. */
-const MEMORY_SHARE = 4;
-
-const LISTENER_SECTIONS = ["v4", "v5"];
 
 /** Reads `root`; problems and warnings go to `document`, and the result counts only when there are no problems. */
 export function readSettings(document: Document, root: Table): BrokerSettings {
@@ -105,118 +94,4 @@ function readSegments(
     retention.push({ filter, bytes: size * count });
   }
   return retention;
-}
-
-/** Every `[v4.N]` or `[v5.N]`, in the order of the file, but for those that cannot be started. */
-function readListeners(
-  document: Document,
-  section: string,
-  root: Table,
-  router: RouterSettings,
-): ListenerSettings[] {
-  const listeners: ListenerSettings[] = [];
-  const servers = tableAt(document, [section], root[section]) ?? {};
-  for (const [name, raw] of Object.entries(servers)) {
-    const path = [section, name];
-    if (!isTable(raw)) {
-      problem(
-        document,
-        path,
-        `${keyText(path)}: [${section}] holds listeners, each a section such as [${section}.1]`,
-      );
-      continue;
-    }
-    const listener = readListener(document, section, name, raw, router);
-    if (raw["tls"] === undefined) listeners.push(listener);
-    else {
-      const text = "TLS is not there yet, and this listener is not started in plain text: it is skipped";
-      warning(document, [...path, "tls"], `[${section}.${name}.tls]: ${text}`);
-    }
-  }
-  return listeners;
-}
-
-function readListener(
-  document: Document,
-  section: string,
-  name: string,
-  table: Table,
-  router: RouterSettings,
-): ListenerSettings {
-  const path = [section, name];
-  const values = readSection(document, path, table, LISTENER_KEYS, ["connections", "tls"]);
-  const below = [...path, "connections"];
-  const connections = tableAt(document, below, table["connections"]) ?? {};
-  const limits = readSection(document, below, connections, CONNECTION_KEYS);
-  const address: Address = values.listen ?? { host: "", port: 0 };
-  if (limits.auth?.size === 0)
-    warning(document, [...below, "auth"], `${keyText([...below, "auth"])} is empty: nobody can connect`);
-  return {
-    section: `${section}.${name}`,
-    name: values.name ?? `${section}-${name}`,
-    host: address.host,
-    port: address.port,
-    versions: values.versions,
-    nextConnectionDelayMs: values.next_connection_delay_ms,
-    connectTimeoutMs: limits.connection_timeout_ms,
-    payloadBytesMax: limits.max_payload_size,
-    packetBytesMax: packetBytesMax(document, below, limits, router),
-    inflightMax: limits.max_inflight_count,
-    receiveMaximum: limits.receive_maximum,
-    topicAliasMaximum: limits.topic_alias_max,
-    qosMax: limits.max_qos === 0 ? 0 : limits.max_qos === 1 ? 1 : 2,
-    retainAvailable: limits.retain_available,
-    wildcardAvailable: limits.wildcard_available,
-    sharedAvailable: limits.shared_available,
-    identifiersAvailable: limits.subscription_identifiers_available,
-    keepAliveMax: limits.max_keep_alive,
-    sessionExpiryMax: limits.max_session_expiry,
-    emptyClientIdentifier: limits.allow_empty_client_id,
-    queueMessagesMax: limits.max_queued_messages,
-    queueBytesMax: limits.max_queued_bytes,
-    users: limits.auth,
-  };
-}
-
-/** One packet must fit the budget several times over: at most a quarter of it. */
-function packetBytesMax(
-  document: Document,
-  path: readonly string[],
-  limits: ValuesOf<typeof CONNECTION_KEYS>,
-  router: RouterSettings,
-): number {
-  const share = Math.floor(router.memoryBytes / MEMORY_SHARE);
-  const packet = limits.max_packet_size ?? limits.max_payload_size + PACKET_OVERHEAD_BYTES;
-  if (packet <= share) return packet;
-  const isGiven = limits.max_packet_size !== null;
-  const at = [...path, isGiven ? "max_packet_size" : "max_payload_size"];
-  const value = isGiven ? `${packet}` : `${limits.max_payload_size} makes packets of up to ${packet} bytes`;
-  const text = `a packet must be at most a quarter of [router] memory, ${sizeText(share)}`;
-  problem(document, at, `${keyText(at)} = ${value}: ${text}`);
-  return packet;
-}
-
-/** Port 0 is any free port, and two specific hosts may share one. */
-function checkAddresses(document: Document, listeners: readonly ListenerSettings[]): void {
-  listeners.forEach((listener, index) => {
-    const { host, port } = listener;
-    const other = listeners
-      .slice(0, index)
-      .find((earlier) => earlier.port === port && overlaps(earlier.host, host));
-    if (port === 0 || other === undefined || host === "") return;
-    const at = [...sectionPath(listener), "listen"];
-    const where = `line ${document.lines.lineOf([...sectionPath(other), "listen"])}`;
-    const text = `${keyText(at)}: port ${port} is taken by [${other.section}] (${where})`;
-    problem(document, at, `${text}; every listener needs its own`);
-  });
-}
-
-function sectionPath(listener: ListenerSettings): string[] {
-  const dot = listener.section.indexOf(".");
-  return [listener.section.slice(0, dot), listener.section.slice(dot + 1)];
-}
-
-function overlaps(a: string, b: string): boolean {
-  const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::";
-  return a === b || isWildcard(a) || isWildcard(b);
 }

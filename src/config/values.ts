@@ -3,8 +3,8 @@
 import type { ProtocolLevel } from "../net/settings.ts";
 import type { SharedStrategy } from "../router/settings.ts";
 import { parseTopicFilter } from "../topic/topicFilter.ts";
-import type { Address, Key, Kind, KindValue } from "./keys.ts";
-import { GIB, KIB, MIB, TIB } from "./keys.ts";
+import type { Address, Key, Kind, KindValue } from "./key.ts";
+import { GIB, KIB, MIB, TIB } from "./key.ts";
 
 /** What a value must be, for people: "an integer from 1 to 65535". */
 export interface Refusal {

@@ -1,16 +1,9 @@
 // One row of tests for each row of the key table: default, minimum, maximum, beyond both, wrong type.
 
 import { describe, expect, test } from "bun:test";
-import type { Key, Keys } from "../../src/config/keys.ts";
-import {
-  CONNECTION_KEYS,
-  LISTENER_KEYS,
-  ROUTER_KEYS,
-  SECTIONS,
-  SEGMENT_KEYS,
-  TIB,
-  TOP_KEYS,
-} from "../../src/config/keys.ts";
+import { type Key, type Keys, TIB } from "../../src/config/key.ts";
+import { ROUTER_KEYS, SECTIONS, SEGMENT_KEYS, TOP_KEYS } from "../../src/config/keys.ts";
+import { CONNECTION_KEYS, LISTENER_KEYS } from "../../src/config/listenerKeys.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 import { defaultToml } from "../../src/config/reference.ts";
