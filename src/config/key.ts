@@ -1,6 +1,6 @@
-// Key: one row of the tables of configuration keys (keys.ts and the files that it gathers), and the types that derive
-// from rows. A row whose `default` is null has no default: the value is null unless given. `required` rows must be given.
-// Rows with `effect: "none"` are read for the sake of old files and then forgotten, with a warning.
+// Key: one row of the tables of configuration keys (keys.ts and the files that it gathers), and the types that
+// derive from rows. A row whose `default` is null has no default: the value is null unless given. `required` rows
+// must be given. Rows with `effect: "none"` are read for the sake of old files and then forgotten, with a warning.
 
 import type { ProtocolLevel } from "../net/settings.ts";
 import type { SharedStrategy } from "../router/settings.ts";
