@@ -6,6 +6,7 @@ import type { ProtocolLevel } from "../packet/protocol.ts";
 import { Inflight, type InflightMessage, type InflightSlab } from "./inflight.ts";
 import type { DeliveryPort } from "./ports.ts";
 import { Reader } from "./reader.ts";
+import type { Rights } from "./rights.ts";
 import type { Subscription } from "./subscription.ts";
 import type { Will } from "../packet/will.ts";
 
@@ -64,6 +65,10 @@ export class Session {
   queueMessagesMax = 0;
   queueBytesMax = 0;
   will: Will | null = null;
+  /** What its client may do; null: everything. Whoever sets other rights tells the router: it keeps answers. */
+  rights: Rights | null = null;
+  /** The user name that made it; "" for an anonymous client. Nobody else resumes it or takes it over. */
+  owner = "";
   /** Packet Identifiers of QoS 2 messages from the client that wait for PUBREL; null when there are none. */
   received: Set<number> | null = null;
   /** Messages in flight that the client must get again, oldest first; `redelivered` of them have left. */
