@@ -3,9 +3,10 @@
 //   Starting → Running → Stopping → exit 0
 //   a signal while Starting: exit 0; a second one while Stopping: exit 128 + its number
 
+import { VERSION } from "./base/version.ts";
 import type { Broker } from "./broker.ts";
 import { startBroker } from "./broker.ts";
-import { parseCommandLine, VERSION } from "./config/commandLine.ts";
+import { runCommandLine } from "./cli/commandLine.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { loadConfig } from "./config/load.ts";
 import type { ProgramLogger } from "./config/logger.ts";
@@ -20,7 +21,7 @@ type StopSignal = keyof typeof SIGNAL_EXITS;
 /** Ctrl-C under `npm start` arrives twice, from the terminal and from npm: within this time it is one. */
 const SAME_SIGNAL_MS = 500;
 
-const commandLine = parseCommandLine(process.argv.slice(2));
+const commandLine = await runCommandLine(process.argv.slice(2));
 const logger = createLogger(commandLine);
 let broker: Broker | undefined;
 /** When the first signal came, on the clock of performance.now(). */

@@ -19,11 +19,12 @@ const LAYERS: readonly (readonly string[])[] = [
   ["net"],
   ["auth", "config", "persistence", "console", "bridge", "cluster"],
   ["broker.ts"],
+  ["cli"],
   ["main.ts"],
 ];
 
 /** Places that may name Bun, timers, clocks and randomness; the rest takes them as ports. */
-const EDGES = /^src\/(?:net\/(?:listener|webSocket)\w*\.ts|config\/.*|broker\.ts|main\.ts)$/;
+const EDGES = /^src\/(?:net\/(?:listener|webSocket)\w*\.ts|config\/.*|cli\/.*|broker\.ts|main\.ts)$/;
 
 interface Source {
   readonly path: string;

@@ -43,7 +43,8 @@ describe("answers at once", () => {
       [["--log-level", "loud"], "Allowed choices are trace, debug"],
       [["--config"], "argument missing"],
       [["-q", "-v"], "cannot be used with"],
-      [["extra"], "too many arguments"],
+      [["extra"], "unknown command 'extra'"],
+      [["vesion"], "(Did you mean version?)"],
     ];
     for (const [args, text] of rows) {
       const { status, stderr } = await run(args, inFolder);

@@ -1,0 +1,135 @@
+// The command line: what `millrace` accepts, and the help that it gives. Without a subcommand it is the broker's.
+
+import { Command, InvalidArgumentError, Option } from "commander";
+import { VERSION } from "../base/version.ts";
+import type { LogFormat, LogSetting } from "../config/logger.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "../config/logger.ts";
+import { nearest } from "../config/problems.ts";
+import { referenceHelp } from "../config/reference.ts";
+import { end, endFailed } from "./end.ts";
+import type { Globals, Subcommand } from "./subcommand.ts";
+import { SUBCOMMANDS } from "./subcommands.ts";
+
+interface Flags {
+  readonly config?: string;
+  readonly verbose: number;
+  readonly quiet?: true;
+  readonly logLevel?: LogSetting;
+  readonly logFormat?: LogFormat;
+}
+
+const EXAMPLES = `
+Examples:
+  millrace                                    the demo: MQTT 3.1, 3.1.1 and 5 on ports 1883 and 1884
+  millrace --config demo.toml -v              your own demo.toml if there is one, with debug lines
+  millrace --config /etc/millrace.toml -q     a service that logs warnings and errors alone
+  millrace --log-format json | your-collector
+
+  mosquitto_sub -t 'plant/#' -v               then, elsewhere:
+  mosquitto_pub -t plant/1/state -m running
+
+A configuration is looked for as given, then in config/ of the current folder, then in config/ of the
+program's folder. demo.toml, when it is nowhere, is the one inside the program.
+
+Exit status: 0 stopped by SIGINT or SIGTERM; 1 a wrong option or configuration, or an address that cannot be
+listened on; 70 a fault of the program; 130 or 143 a second SIGINT or SIGTERM while stopping.
+`;
+
+/**
+ * Reads the arguments after the program's name. Resolves with what the broker is to run with. Runs a subcommand,
+ * answers --help, --version and mistakes itself, and exits.
+ */
+export async function runCommandLine(args: readonly string[]): Promise<Globals> {
+  let isBroker = false;
+  const program = programCommand();
+  program.action(() => {
+    // No subcommand has this name, or its action would have been taken.
+    const [word] = program.args;
+    if (word !== undefined) unknownCommand(program, word);
+    isBroker = true;
+  });
+  for (const subcommand of SUBCOMMANDS) addSubcommand(program, subcommand);
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    await endFailed(error);
+  }
+  return isBroker ? globalsOf(program) : await end();
+}
+
+function programCommand(): Command {
+  return new Command("millrace")
+    .description("An MQTT broker: 3.1, 3.1.1 and 5 over TCP, on one commit log.")
+    .usage("[options] [command]")
+    .enablePositionalOptions()
+    .helpCommand(false)
+    .allowExcessArguments()
+    .option("-c, --config <file>", "configuration, in TOML (default: the demo inside the program)", notEmpty)
+    .option("-v, --verbose", "log more: -v debug, -vv trace", (_, count: number) => count + 1, 0)
+    .addOption(new Option("-q, --quiet", "log warnings and errors alone").conflicts("verbose"))
+    .addOption(
+      new Option("--log-level <level>", "log from this level on (over -v and -q)").choices(LOG_LEVELS),
+    )
+    .addOption(
+      new Option("--log-format <format>", "default: pretty on a terminal, json elsewhere").choices(
+        LOG_FORMATS,
+      ),
+    )
+    .version(VERSION, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .showHelpAfterError("(millrace --help tells the options)")
+    .addHelpText("after", EXAMPLES)
+    .addHelpText("after", () => `Configuration keys: default, and what is allowed\n${referenceHelp()}\n`);
+}
+
+/** A place in the program for `subcommand`, which is loaded when it is called. */
+function addSubcommand(program: Command, subcommand: Subcommand): void {
+  program
+    .command(subcommand.name)
+    .summary(subcommand.summary)
+    .helpGroup(`${subcommand.group}:`)
+    .helpOption(false)
+    .argument("[args...]")
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(async (args: string[]) => {
+      const command = await loaded(program, subcommand);
+      await command.parseAsync(args, { from: "user" });
+    });
+}
+
+async function loaded(program: Command, { name, summary, load }: Subcommand): Promise<Command> {
+  const command = new Command(`millrace ${name}`)
+    .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
+    .allowExcessArguments(false)
+    .showHelpAfterError(`(millrace ${name} --help tells the options)`);
+  const { register } = await load();
+  register(command, () => globalsOf(program));
+  return command;
+}
+
+function unknownCommand(program: Command, word: string): never {
+  const near = nearest(
+    word,
+    SUBCOMMANDS.map(({ name }) => name),
+  );
+  const hint = near === undefined ? "" : `\n(Did you mean ${near}?)`;
+  program.error(`error: unknown command '${word}'${hint}`);
+}
+
+function notEmpty(text: string): string {
+  if (text === "") throw new InvalidArgumentError("A file must be named.");
+  return text;
+}
+
+function globalsOf(program: Command): Globals {
+  const flags = program.opts<Flags>();
+  return { config: flags.config, level: levelOf(flags), format: flags.logFormat };
+}
+
+function levelOf(flags: Flags): LogSetting {
+  if (flags.logLevel !== undefined) return flags.logLevel;
+  if (flags.quiet) return "warn";
+  if (flags.verbose === 0) return "info";
+  return flags.verbose === 1 ? "debug" : "trace";
+}

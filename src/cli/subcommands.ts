@@ -1,0 +1,12 @@
+// The one table of subcommands. A new one is a row here and a module that exports `register`.
+
+import type { Subcommand } from "./subcommand.ts";
+
+export const SUBCOMMANDS: readonly Subcommand[] = [
+  {
+    name: "version",
+    group: "This program",
+    summary: "say the version, the commit, Bun's version and the platform",
+    load: () => import("./version.ts"),
+  },
+];
