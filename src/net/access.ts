@@ -68,9 +68,12 @@ export interface Exchange {
   next(data: Uint8Array): Step | Promise<Step>;
 }
 
+/** What throws or rejects lets nobody in. */
 export interface Access {
   /** Judges a CONNECT without an Authentication Method. May answer at once or later. */
   judge(attempt: ConnectAttempt): Verdict | Promise<Verdict>;
   /** Begins an exchange by `method`; null when it is not known on this listener. */
   exchange(method: string, attempt: ConnectAttempt): Exchange | null;
+  /** Users or rules have changed: what the client of `grant` has from now on. `attempt` comes without its password. */
+  revise(grant: Grant, attempt: ConnectAttempt): Verdict;
 }

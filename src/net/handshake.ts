@@ -57,6 +57,8 @@ export function accept(connection: Connection, connect: Connect): void {
     expiryInterval: expiry,
     queueMessagesMax: listener.queueMessagesMax,
     queueBytesMax: listener.queueBytesMax,
+    owner: "",
+    rights: null,
   });
   if (resumed === null) {
     refuse(connection, errors.quotaExceeded);

@@ -218,6 +218,12 @@ export const errors = Object.freeze({
   authMethodMissing: violation("§3.15.2.2.2", "AUTH has no Authentication Method"),
   authNotStarted: violation("MQTT-4.12.0-7", "AUTH without an Authentication Method in CONNECT"),
   serverShuttingDown: mqttError(ReasonCode.ServerShuttingDown, "§4.13", "server is shutting down"),
+  serverUnavailable: mqttError(ReasonCode.ServerUnavailable, "§3.2.2.2", "server is unavailable"),
+  maximumConnectTime: mqttError(
+    ReasonCode.MaximumConnectTime,
+    "§3.14.2.1",
+    "the time that the client was let in for is over",
+  ),
   serverBusy: mqttError(ReasonCode.ServerBusy, "§4.13", "server is busy"),
   administrativeAction: mqttError(ReasonCode.AdministrativeAction, "§4.13", "closed by an administrator"),
 } satisfies Record<string, MqttError>);

@@ -23,6 +23,10 @@ export interface ConnectionTerms {
   readonly expiryInterval: number;
   readonly queueMessagesMax: number;
   readonly queueBytesMax: number;
+  /** The user name that the client has proved; "" for an anonymous one. */
+  readonly owner: string;
+  /** Null: everything is permitted. */
+  readonly rights: Rights | null;
 }
 
 /** One SUBSCRIBE's claim to retained messages: those stored up to `before` that the filter matches. */
@@ -67,7 +71,7 @@ export class Session {
   will: Will | null = null;
   /** What its client may do; null: everything. Whoever sets other rights tells the router: it keeps answers. */
   rights: Rights | null = null;
-  /** The user name that made it; "" for an anonymous client. Nobody else resumes it or takes it over. */
+  /** The user name that made it; "" is anonymous. Nobody else resumes it or takes it over. */
   owner = "";
   /** Packet Identifiers of QoS 2 messages from the client that wait for PUBREL; null when there are none. */
   received: Set<number> | null = null;
@@ -111,6 +115,8 @@ export class Session {
     this.expiryInterval = terms.expiryInterval;
     this.queueMessagesMax = terms.queueMessagesMax;
     this.queueBytesMax = terms.queueBytesMax;
+    this.owner = terms.owner;
+    this.rights = terms.rights;
     this.aliases = null;
   }
 
