@@ -22,6 +22,10 @@ export interface KindValue {
   address: Address;
   versions: readonly ProtocolLevel[];
   filters: readonly string[];
+  /** One of the row's `choices`. */
+  choice: string;
+  /** A list of strings that are not empty; of the row's `choices` where it has some. */
+  texts: readonly string[];
   users: ReadonlyMap<string, string>;
 }
 
@@ -37,6 +41,8 @@ export interface Key {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly unit?: string;
+  /** What may be said; for kinds choice and texts. */
+  readonly choices?: readonly string[];
   readonly effect?: "none";
   /** One sentence without its full stop. */
   readonly doc: string;

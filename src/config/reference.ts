@@ -43,6 +43,10 @@ function rangeText(key: Key): string {
       return "any of 3, 4, 5";
     case "boolean":
       return "true, false";
+    case "choice":
+      return (key.choices ?? []).join(", ");
+    case "texts":
+      return key.choices === undefined ? "list" : `any of ${key.choices.join(", ")}`;
     case "users":
       return "table";
     case "text":
@@ -147,11 +151,13 @@ const SELF_EVIDENT: ReadonlySet<string> = new Set([
   "filters",
   "users",
   "versions",
+  "texts",
 ]);
 
 function keyLines(keys: Keys): string {
   const blocks = liveKeys(keys).map(([name, key]) => {
-    const range = SELF_EVIDENT.has(key.kind) ? "" : ` [${rangeText(key)}]`;
+    const isEvident = SELF_EVIDENT.has(key.kind) && key.choices === undefined;
+    const range = isEvident ? "" : ` [${rangeText(key)}]`;
     const given = SAMPLE_VALUES[name];
     const value = given ?? defaultToml(key) ?? EXAMPLES[name] ?? '""';
     const line = `${given === undefined ? "# " : ""}${name} = ${value}\n`;

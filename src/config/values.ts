@@ -40,6 +40,8 @@ const readers: { readonly [K in Kind]: (raw: unknown, key: Key) => KindValue[K] 
   address: (raw) => (typeof raw === "string" ? readAddress(raw) : undefined),
   versions: readVersions,
   filters: readFilters,
+  choice: (raw, key) => key.choices?.find((choice) => choice === raw),
+  texts: readTexts,
   users: readUsers,
 };
 
@@ -64,16 +66,26 @@ export function allowedText(key: Key): string {
     case "text":
       return "a string that is not empty";
     case "strategy":
-      return STRATEGIES.map((strategy) => `"${strategy}"`).join(", ");
+      return quoted(STRATEGIES);
     case "address":
       return '"host:port", "[::]:1883" or ":1883", with a port from 0 to 65535';
     case "versions":
       return "a list of 3, 4 and 5, such as [4, 5]";
     case "filters":
       return 'a list of topic filters, such as ["plant/+/state"]';
+    case "choice":
+      return quoted(key.choices ?? []);
+    case "texts":
+      return key.choices === undefined
+        ? 'a list of strings that are not empty, such as ["one"]'
+        : `a list of ${quoted(key.choices)}`;
     case "users":
       return 'a table of user names and passwords, such as { alice = "secret" }';
   }
+}
+
+function quoted(texts: readonly string[]): string {
+  return texts.map((text) => `"${text}"`).join(", ");
 }
 
 /** `64 MiB` where that is exact, else plain digits. */
@@ -134,6 +146,17 @@ function readFilters(raw: unknown): readonly string[] | undefined {
     if (!filters.includes(item)) filters.push(item);
   }
   return filters;
+}
+
+function readTexts(raw: unknown, key: Key): readonly string[] | undefined {
+  if (!Array.isArray(raw)) return undefined;
+  const texts: string[] = [];
+  for (const item of raw) {
+    if (typeof item !== "string" || item === "") return undefined;
+    if (key.choices !== undefined && !key.choices.includes(item)) return undefined;
+    if (!texts.includes(item)) texts.push(item);
+  }
+  return texts;
 }
 
 /** A valid Topic Filter that is no shared subscription. */

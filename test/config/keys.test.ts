@@ -69,6 +69,8 @@ const WRONG_TYPES: Readonly<Record<Key["kind"], readonly string[]>> = {
   address: ["1883", '"1883"', '"127.0.0.1"', '"::1:1883"', '"a:65536"', '"[::1]"', '"a b:1"'],
   versions: ["4", "[]", "[6]", '["4"]'],
   filters: ['"a"', '["a/#/b"]', "[1]", '["$share/g/a"]', '[""]'],
+  choice: ['"no such choice"', "1", '""'],
+  texts: ['"a"', "[1]", '[""]', "true"],
   users: ['"alice"', "[1]", "{ alice = 1 }"],
 };
 
