@@ -6,7 +6,7 @@ import { type Address, PACKET_OVERHEAD_BYTES, type ValuesOf } from "./key.ts";
 import { CONNECTION_KEYS, LISTENER_KEYS } from "./listenerKeys.ts";
 import { keyText } from "./problems.ts";
 import type { Document } from "./section.ts";
-import { problem, readSection, tableAt, warning } from "./section.ts";
+import { placeText, problem, readSection, tableAt, warning } from "./section.ts";
 import { isTable, sizeText } from "./values.ts";
 
 type Table = Readonly<Record<string, unknown>>;
@@ -114,7 +114,7 @@ export function checkAddresses(document: Document, listeners: readonly ListenerS
       .find((earlier) => earlier.port === port && overlaps(earlier.host, host));
     if (port === 0 || other === undefined || host === "") return;
     const at = [...sectionPath(listener), "listen"];
-    const where = `line ${document.lines.lineOf([...sectionPath(other), "listen"])}`;
+    const where = placeText(document, [...sectionPath(other), "listen"]);
     const text = `${keyText(at)}: port ${port} is taken by [${other.section}] (${where})`;
     problem(document, at, `${text}; every listener needs its own`);
   });

@@ -13,27 +13,46 @@ export interface Document {
   /** How messages name the file. */
   readonly file: string;
   readonly lines: LineMap;
+  /** What the environment set in place of the file. */
+  readonly variables: VariableMap;
   readonly problems: Remark[];
   readonly warnings: Remark[];
 }
 
+/** Which environment variable stands behind a path, if any does. */
+export interface VariableMap {
+  nameOf(path: Path): string | undefined;
+}
+
 export interface Remark {
   readonly line: number;
+  /** Set where an environment variable is to blame rather than the line. */
+  readonly variable: string | undefined;
   readonly text: string;
 }
 
-/** The texts in the order of the file, each with file and line at its head. */
+/** The texts in the order of the file, each with file and line at its head, then those of variables. */
 export function remarkTexts(document: Document, remarks: readonly Remark[]): string[] {
-  const inOrder = remarks.toSorted((a, b) => a.line - b.line);
-  return inOrder.map(({ line, text }) => `${document.file}:${line}: ${text}`);
+  const rank = ({ line, variable }: Remark): number => (variable === undefined ? line : Infinity);
+  const inOrder = remarks.toSorted((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)));
+  return inOrder.map(({ line, variable, text }) => `${variable ?? `${document.file}:${line}`}: ${text}`);
 }
 
 export function problem(document: Document, path: Path, text: string): void {
-  document.problems.push({ line: document.lines.lineOf(path), text });
+  document.problems.push(remark(document, path, text));
 }
 
 export function warning(document: Document, path: Path, text: string): void {
-  document.warnings.push({ line: document.lines.lineOf(path), text });
+  document.warnings.push(remark(document, path, text));
+}
+
+function remark(document: Document, path: Path, text: string): Remark {
+  return { line: document.lines.lineOf(path), variable: document.variables.nameOf(path), text };
+}
+
+/** `line 12`, or the variable that set it. */
+export function placeText(document: Document, path: Path): string {
+  return document.variables.nameOf(path) ?? `line ${document.lines.lineOf(path)}`;
 }
 
 /**

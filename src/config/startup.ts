@@ -22,7 +22,9 @@ export function addressText(host: string, port: number): string {
 
 /** Before anything listens: which configuration this is, why, and what of it has no effect. */
 export function logConfig(logger: Logger, config: LoadedConfig): void {
-  logger.info({}, `configuration: ${config.source}`);
+  const { source, variables } = config;
+  const from = variables.length === 0 ? "" : `, with ${variables.join(", ")} of the environment`;
+  logger.info({}, `configuration: ${source}${from}`);
   for (const warning of config.warnings) logger.warn({}, warning);
 }
 
