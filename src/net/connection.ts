@@ -4,22 +4,18 @@
 //   AwaitConnect ──CONNECT──▶ Connected ──DISCONNECT, error, takeover, time──▶ Closing ──▶ Closed
 
 import type { ByteWriter } from "../base/byteWriter.ts";
-import { decodeConnect } from "../packet/connect.ts";
 import { writeDisconnect } from "../packet/encode.ts";
-import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/error.ts";
-import { bodyAt, MALFORMED_LENGTH, NEED_MORE, PacketType, remainingLength } from "../packet/frame.ts";
+import { errors, type MqttError } from "../packet/error.ts";
 import type { ProtocolLevel } from "../packet/protocol.ts";
 import type { Segment } from "../log/segment.ts";
-import { IngestStatus, Refusal } from "../router/ingest.ts";
 import type { Publisher } from "../router/publisher.ts";
 import type { Router } from "../router/router.ts";
 import type { DeliveryPort } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
 import { type Closed, CloseCause } from "./closeCause.ts";
-import { command } from "./commands.ts";
-import { accept, answerConnect, refuse } from "./handshake.ts";
-import { type ByteSink, CONTROL_BYTES_MAX, Outbound } from "./outbound.ts";
-import { Partial, PartialStatus } from "./partial.ts";
+import { refuse } from "./handshake.ts";
+import { Inbound } from "./inbound.ts";
+import { type ByteSink, Outbound } from "./outbound.ts";
 import type { ListenerSettings } from "./settings.ts";
 
 /** What a connection needs of its socket. */
@@ -49,10 +45,6 @@ export interface ConnectionHost {
 export const ConnectionState = { AwaitConnect: 0, Connected: 1, Closing: 2, Closed: 3 } as const;
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
-const CONNECT_BYTES_MAX = 256 * 1024;
-const NO_CHUNK = Buffer.alloc(0);
-/** So long without room, and the connection is closed: a paused socket does not tell that its client has died. */
-const WAIT_MS_MAX = 30_000;
 const KEEP_ALIVE_FACTOR_MS = 1500;
 
 export class Connection implements DeliveryPort {
@@ -61,6 +53,7 @@ export class Connection implements DeliveryPort {
   readonly listener: ListenerSettings;
   readonly host: ConnectionHost;
   readonly socket: Socket;
+  readonly inbound: Inbound;
   readonly outbound: Outbound;
   state: ConnectionState = ConnectionState.AwaitConnect;
   session: Session | null = null;
@@ -69,19 +62,10 @@ export class Connection implements DeliveryPort {
   keepAliveMs = 0;
   /** The client wants Reason Strings and User Properties. */
   problemInformation = true;
-  readonly openedMs: number;
+  /** When it began, or is going to begin: the time for CONNECT counts from here. */
+  openedMs: number;
   lastSeenMs: number;
   closeCause: Closed = CloseCause.lost;
-  /** Publishes too fast for a healthy reader, or its chunk waits for room. */
-  private isPaced = false;
-  private parked: Buffer | null = null;
-  /** The log had no room for the packet at which packets() stopped. */
-  private waits = false;
-  /** Since when, ms; 0 while nothing does. */
-  private waitsSinceMs = 0;
-  private readonly partial: Partial;
-  /** The partial packet is whole and waits for room in the log; later chunks are parked behind it. */
-  private partialWaits = false;
 
   constructor(
     host: ConnectionHost,
@@ -97,7 +81,7 @@ export class Connection implements DeliveryPort {
     this.remoteAddress = address;
     const { budgets, clock } = host.router;
     this.outbound = new Outbound(socket, budgets.residue);
-    this.partial = new Partial(budgets.partial);
+    this.inbound = new Inbound(this);
     this.openedMs = clock.nowMs();
     this.lastSeenMs = this.openedMs;
   }
@@ -108,143 +92,11 @@ export class Connection implements DeliveryPort {
   data(chunk: Buffer): void {
     if (this.state >= ConnectionState.Closing) return;
     this.lastSeenMs = this.host.router.clock.nowMs();
-    if (this.parked !== null || this.partialWaits) this.park(chunk, 0, chunk.length);
-    else this.receive(chunk);
+    this.inbound.data(chunk);
   }
 
-  private receive(chunk: Buffer): void {
-    const { out } = this.host;
-    out.reset();
-    this.walk(chunk, out);
-    if (out.length > 0 && this.state === ConnectionState.Connected)
-      this.sendControl(out.bytes, 0, out.length);
-    if (this.parked === null && !this.partialWaits) this.waitsSinceMs = 0;
-    if (this.mustPause()) this.pauseSocket();
-    else this.resumeSocket();
-  }
-
-  private walk(chunk: Buffer, out: ByteWriter): void {
-    let at = 0;
-    if (this.partial.length > 0) {
-      if (!this.partialWaits) {
-        const status = this.partial.add(chunk, 0, chunk.length, this.packetBytesMax);
-        if (status === PartialStatus.NeedMore) return;
-        if (status !== PartialStatus.Whole) {
-          this.fail(partialError(status));
-          return;
-        }
-        at = this.partial.taken;
-      }
-      const { bytes, length } = this.partial;
-      this.partialWaits = false;
-      const done = this.packets(bytes, 0, length, out);
-      if (this.waits) {
-        this.partialWaits = true;
-        if (at < chunk.length) this.park(chunk, at, chunk.length);
-        return;
-      }
-      this.partial.clear();
-      if (done < length) return;
-    }
-    const end = chunk.length;
-    at = this.packets(chunk, at, end, out);
-    if (at === end || this.state >= ConnectionState.Closing) return;
-    if (this.waits) {
-      this.park(chunk, at, end);
-      return;
-    }
-    const status = this.partial.add(chunk, at, end, this.packetBytesMax);
-    if (status !== PartialStatus.NeedMore) this.fail(partialError(status));
-  }
-
-  private get packetBytesMax(): number {
-    const { packetBytesMax } = this.listener;
-    return this.state === ConnectionState.Connected
-      ? packetBytesMax
-      : Math.min(packetBytesMax, CONNECT_BYTES_MAX);
-  }
-
-  /** Takes the whole packets of chunk[at..end). Returns the position behind them. */
-  private packets(chunk: Buffer, at: number, end: number, out: ByteWriter): number {
-    let position = at;
-    let view: DataView | null = null;
-    this.waits = false;
-    while (position < end && this.state < ConnectionState.Closing) {
-      const first = chunk[position]!;
-      if ((first & 0xf0) === PacketType.Publish && this.publisher !== null) {
-        if (view === null) view = new DataView(chunk.buffer, chunk.byteOffset, chunk.length);
-        const { ingest } = this.host.router;
-        position = ingest.ingest(this.publisher, chunk, view, position, end, out);
-        if (ingest.status !== IngestStatus.Other) {
-          this.afterIngest(ingest.status, out);
-          return position;
-        }
-      } else if (
-        first === PacketType.Puback &&
-        position + 4 <= end &&
-        chunk[position + 1] === 2 &&
-        this.session
-      ) {
-        const identifier = (chunk[position + 2]! << 8) | chunk[position + 3]!;
-        if (identifier === 0) this.fail(errors.ackIdentifierZero);
-        else this.host.router.acknowledgements.puback(this.session, identifier);
-        position += 4;
-      } else {
-        const packetEnd = this.otherPacket(first, chunk, position, end, out);
-        if (packetEnd < 0) return position;
-        position = packetEnd;
-      }
-    }
-    return position;
-  }
-
-  /** Ingest stopped within the chunk. */
-  private afterIngest(status: number, out: ByteWriter): void {
-    if (status === IngestStatus.NoRoom) {
-      this.waits = true;
-      if (this.waitsSinceMs === 0) this.waitsSinceMs = this.host.router.clock.nowMs();
-      this.pauseSocket();
-    } else if (status < 0) {
-      this.flush(out); // what was acknowledged before the error still is
-      this.fail(errorOfCode(status));
-    }
-  }
-
-  /** Takes the packet at `position`. Returns the position behind it, -1 while it is not whole or cannot be. */
-  private otherPacket(first: number, chunk: Buffer, position: number, end: number, out: ByteWriter): number {
-    const body = bodyAt(chunk, position, end);
-    if (body === NEED_MORE) return -1;
-    if (body === MALFORMED_LENGTH) {
-      this.fail(errors.remainingLengthTooLong);
-      return -1;
-    }
-    const packetEnd = body + remainingLength(chunk, position, body);
-    if (packetEnd - position > this.packetBytesMax) {
-      if (this.session === null) answerConnect(this, chunk, body, Math.min(packetEnd, end));
-      this.fail(errors.packetTooLarge);
-      return -1;
-    }
-    if (this.session === null) {
-      if ((first & 0xf0) !== PacketType.Connect)
-        this.fail(errors.firstNotConnect); // [MQTT-3.1.0-1]
-      else if (packetEnd > end) return -1;
-      else if ((first & 15) !== 0) this.fail(errors.reservedFlags);
-      else this.connect(chunk, body, packetEnd);
-      return packetEnd;
-    }
-    if (packetEnd > end) return -1;
-    command(this, this.session, first, chunk, body, packetEnd, out);
-    return packetEnd;
-  }
-
-  private connect(chunk: Buffer, body: number, end: number): void {
-    const connect = decodeConnect(chunk, body, end);
-    if (!isMqttError(connect)) {
-      accept(this, connect);
-      return;
-    }
-    answerConnect(this, chunk, body, end);
-    refuse(this, connect);
+  pace(paced: boolean): void {
+    this.inbound.pace(paced);
   }
 
   /** Sends what has been answered so far. */
@@ -278,7 +130,7 @@ export class Connection implements DeliveryPort {
 
   flushControl(): boolean {
     const flushed = this.outbound.flushControl();
-    if (flushed && !this.mustPause()) this.resumeSocket();
+    if (flushed) this.inbound.steer();
     return flushed;
   }
 
@@ -319,87 +171,13 @@ export class Connection implements DeliveryPort {
     if (this.outbound.flushRest() && this.outbound.owesControl) this.outbound.flushControl();
   }
 
-  // ---- pausing
-
-  pace(paced: boolean): void {
-    this.isPaced = paced;
-    if (paced) this.pauseSocket();
-    else if (!this.mustPause()) this.resumeSocket();
-  }
-
-  private mustPause(): boolean {
-    return (
-      this.isPaced ||
-      this.parked !== null ||
-      this.partialWaits ||
-      this.outbound.controlBytes > CONTROL_BYTES_MAX
-    );
-  }
-
-  private pauseSocket(): void {
-    if (this.state >= ConnectionState.Closing) return;
-    this.socket.pause();
-    if (this.host.paused.has(this)) return;
-    this.host.paused.add(this);
-    this.host.pressed();
-  }
-
-  private resumeSocket(): void {
-    if (!this.host.paused.delete(this) || this.state >= ConnectionState.Closing) return;
-    this.lastSeenMs = this.host.router.clock.nowMs();
-    this.socket.resume();
-  }
-
-  /** Every 50 ms while paused: what waits is tried again, or one more chunk is let in. */
-  trickle(): void {
-    const { parked } = this;
-    if (parked !== null || this.partialWaits) {
-      this.parked = null;
-      if (parked !== null) this.host.router.budgets.parked.give(parked.length);
-      const { ingest, clock, settings } = this.host.router;
-      const waited = clock.nowMs() - this.waitsSinceMs;
-      if (waited > WAIT_MS_MAX) {
-        this.fail(errors.quotaExceeded);
-        return;
-      }
-      if (waited > settings.stallMs) ingest.refusal = Refusal.Answerable;
-      this.receive(parked ?? NO_CHUNK);
-      ingest.refusal = Refusal.Wait;
-      return;
-    }
-    this.lastSeenMs = this.host.router.clock.nowMs();
-    this.socket.resume();
-  }
-
-  /** chunk[at..end) waits until the log has room; when too much waits already, what cannot be stored is refused. */
-  private park(chunk: Buffer, at: number, end: number): void {
-    const { router } = this.host;
-    if (router.budgets.parked.take(end - at)) {
-      const rest = chunk.subarray(at, end);
-      this.parked = this.parked === null ? Buffer.from(rest) : Buffer.concat([this.parked, rest]);
-      this.pauseSocket();
-      return;
-    }
-    if (this.parked !== null || this.partialWaits || router.ingest.refusal !== Refusal.Wait) {
-      this.fail(errors.quotaExceeded);
-      return;
-    }
-    router.ingest.refusal = Refusal.All;
-    this.walk(chunk.subarray(at, end), this.host.out);
-    router.ingest.refusal = Refusal.Wait;
-  }
-
   // ---- ending
 
   /** Once a second. [MQTT-3.1.2-22] */
   checkTime(nowMs: number): void {
     if (this.state === ConnectionState.AwaitConnect) {
       if (nowMs - this.openedMs >= this.listener.connectTimeoutMs) this.close(CloseCause.connectTimeout);
-    } else if (
-      this.state === ConnectionState.Connected &&
-      this.keepAliveMs > 0 &&
-      !this.host.paused.has(this)
-    ) {
+    } else if (this.state === ConnectionState.Connected && this.keepAliveMs > 0 && !this.inbound.isPaused) {
       if (nowMs - this.lastSeenMs > this.keepAliveMs) this.fail(errors.keepAliveTimeout);
     }
   }
@@ -451,13 +229,8 @@ export class Connection implements DeliveryPort {
   }
 
   private leave(): void {
-    const { router, paused } = this.host;
-    paused.delete(this);
-    if (this.parked !== null) {
-      router.budgets.parked.give(this.parked.length);
-      this.parked = null;
-    }
-    this.partial.clear();
+    const { router } = this.host;
+    this.inbound.close();
     if (this.publisher !== null) {
       router.pacing.forget(this.publisher);
       this.publisher.close();
@@ -468,9 +241,4 @@ export class Connection implements DeliveryPort {
     this.outbound.close();
     this.host.closed(this, this.closeCause);
   }
-}
-
-function partialError(status: number): MqttError {
-  if (status === PartialStatus.Malformed) return errors.remainingLengthTooLong;
-  return status === PartialStatus.TooLarge ? errors.packetTooLarge : errors.quotaExceeded;
 }

@@ -119,7 +119,7 @@ export class Host implements ConnectionHost {
       if (count-- === 0) return;
       this.paused.delete(connection);
       this.paused.add(connection);
-      connection.trickle();
+      connection.inbound.trickle();
     }
   }
 

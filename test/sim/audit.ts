@@ -11,8 +11,8 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   let parked = 0;
   let residue = 0;
   for (const connection of connections) {
-    partial += connection["partial"].bytes.length;
-    parked += connection["parked"]?.length ?? 0;
+    partial += connection.inbound["partial"].bytes.length;
+    parked += connection.inbound["parked"]?.length ?? 0;
     residue += connection.outbound["rest"].length + connection.outbound["control"].length;
   }
   let log = 0;

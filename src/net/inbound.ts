@@ -1,0 +1,291 @@
+// Inbound: the receiving side of one Network Connection: chunks in, packets out to ingest and to commands, in order.
+// What cannot be taken yet stays here, within budgets, and while anything does the socket is not read:
+//
+//   held back by                                    until
+//   its CONNECT, or an AUTH before CONNACK          there is a verdict
+//   its rate                                        the rate allows more
+//   a reader that is behind, unread answers         they have moved; one chunk each 50 ms is let in meanwhile
+//   the log, which has no room                      there is room; what waits is tried again each 50 ms
+//
+// A paused socket does not tell that its client has died, and may still deliver one chunk. @hot
+
+import type { ByteWriter } from "../base/byteWriter.ts";
+import { decodeConnect } from "../packet/connect.ts";
+import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/error.ts";
+import { bodyAt, MALFORMED_LENGTH, NEED_MORE, PacketType, remainingLength } from "../packet/frame.ts";
+import { IngestStatus, Refusal } from "../router/ingest.ts";
+import { command } from "./commands.ts";
+import { type Connection, ConnectionState } from "./connection.ts";
+import { accept, answerConnect, refuse } from "./handshake.ts";
+import { CONTROL_BYTES_MAX } from "./outbound.ts";
+import { Partial, PartialStatus } from "./partial.ts";
+
+const CONNECT_BYTES_MAX = 256 * 1024;
+const NO_CHUNK = Buffer.alloc(0);
+/** So long without room, and the connection is closed: its client may have died. */
+const WAIT_MS_MAX = 30_000;
+
+export class Inbound {
+  private readonly connection: Connection;
+  private readonly partial: Partial;
+  /** The partial packet is whole and waits for room in the log; later chunks are parked behind it. */
+  private partialWaits = false;
+  /** Bytes that came and wait. */
+  private parked: Buffer | null = null;
+  /** The log had no room for the packet at which packets() stopped. */
+  private waits = false;
+  /** Since when, ms; 0 while nothing does. */
+  private waitsSinceMs = 0;
+  /** Publishes too fast for a healthy reader. */
+  private isPaced = false;
+  /** It is among the host's paused connections. */
+  isPaused = false;
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+    this.partial = new Partial(connection.host.router.budgets.partial);
+  }
+
+  /** Bytes came; the buffer is the connection's until this returns. */
+  data(chunk: Buffer): void {
+    if (this.parked !== null || this.partialWaits) this.park(chunk, 0, chunk.length);
+    else this.receive(chunk);
+  }
+
+  private receive(chunk: Buffer): void {
+    const { connection } = this;
+    const { out } = connection.host;
+    out.reset();
+    this.walk(chunk, out);
+    if (out.length > 0 && connection.state === ConnectionState.Connected) {
+      connection.sendControl(out.bytes, 0, out.length);
+    }
+    if (this.parked === null && !this.partialWaits) this.waitsSinceMs = 0;
+    this.steer();
+  }
+
+  private walk(chunk: Buffer, out: ByteWriter): void {
+    let at = 0;
+    if (this.partial.length > 0) {
+      if (!this.partialWaits) {
+        const status = this.partial.add(chunk, 0, chunk.length, this.packetBytesMax);
+        if (status === PartialStatus.NeedMore) return;
+        if (status !== PartialStatus.Whole) {
+          this.connection.fail(partialError(status));
+          return;
+        }
+        at = this.partial.taken;
+      }
+      const { bytes, length } = this.partial;
+      this.partialWaits = false;
+      const done = this.packets(bytes, 0, length, out);
+      if (this.waits) {
+        this.partialWaits = true;
+        if (at < chunk.length) this.park(chunk, at, chunk.length);
+        return;
+      }
+      this.partial.clear();
+      if (done < length) return;
+    }
+    const end = chunk.length;
+    at = this.packets(chunk, at, end, out);
+    if (at === end || this.connection.state >= ConnectionState.Closing) return;
+    if (this.waits) {
+      this.park(chunk, at, end);
+      return;
+    }
+    const status = this.partial.add(chunk, at, end, this.packetBytesMax);
+    if (status !== PartialStatus.NeedMore) this.connection.fail(partialError(status));
+  }
+
+  private get packetBytesMax(): number {
+    const { state, listener } = this.connection;
+    return state === ConnectionState.Connected
+      ? listener.packetBytesMax
+      : Math.min(listener.packetBytesMax, CONNECT_BYTES_MAX);
+  }
+
+  /** Takes the whole packets of chunk[at..end). Returns the position behind them. */
+  private packets(chunk: Buffer, at: number, end: number, out: ByteWriter): number {
+    const { connection } = this;
+    const { router } = connection.host;
+    let position = at;
+    let view: DataView | null = null;
+    this.waits = false;
+    while (position < end && connection.state < ConnectionState.Closing) {
+      const first = chunk[position]!;
+      if ((first & 0xf0) === PacketType.Publish && connection.publisher !== null) {
+        if (view === null) view = new DataView(chunk.buffer, chunk.byteOffset, chunk.length);
+        const { ingest } = router;
+        position = ingest.ingest(connection.publisher, chunk, view, position, end, out);
+        if (ingest.status !== IngestStatus.Other) {
+          this.afterIngest(ingest.status, out);
+          return position;
+        }
+      } else if (
+        first === PacketType.Puback &&
+        position + 4 <= end &&
+        chunk[position + 1] === 2 &&
+        connection.session
+      ) {
+        const identifier = (chunk[position + 2]! << 8) | chunk[position + 3]!;
+        if (identifier === 0) connection.fail(errors.ackIdentifierZero);
+        else router.acknowledgements.puback(connection.session, identifier);
+        position += 4;
+      } else {
+        const packetEnd = this.otherPacket(first, chunk, position, end, out);
+        if (packetEnd < 0) return position;
+        position = packetEnd;
+      }
+    }
+    return position;
+  }
+
+  /** Ingest stopped within the chunk. */
+  private afterIngest(status: number, out: ByteWriter): void {
+    const { connection } = this;
+    if (status === IngestStatus.NoRoom) {
+      this.waits = true;
+      if (this.waitsSinceMs === 0) this.waitsSinceMs = connection.host.router.clock.nowMs();
+    } else if (status < 0) {
+      connection.flush(out); // what was acknowledged before the error still is
+      connection.fail(errorOfCode(status));
+    }
+  }
+
+  /** Takes the packet at `position`. Returns the position behind it, -1 while it is not whole or cannot be. */
+  private otherPacket(first: number, chunk: Buffer, position: number, end: number, out: ByteWriter): number {
+    const { connection } = this;
+    const body = bodyAt(chunk, position, end);
+    if (body === NEED_MORE) return -1;
+    if (body === MALFORMED_LENGTH) {
+      connection.fail(errors.remainingLengthTooLong);
+      return -1;
+    }
+    const packetEnd = body + remainingLength(chunk, position, body);
+    if (packetEnd - position > this.packetBytesMax) {
+      if (connection.session === null) answerConnect(connection, chunk, body, Math.min(packetEnd, end));
+      connection.fail(errors.packetTooLarge);
+      return -1;
+    }
+    if (connection.session === null) {
+      if ((first & 0xf0) !== PacketType.Connect)
+        connection.fail(errors.firstNotConnect); // [MQTT-3.1.0-1]
+      else if (packetEnd > end) return -1;
+      else if ((first & 15) !== 0) connection.fail(errors.reservedFlags);
+      else this.connect(chunk, body, packetEnd);
+      return packetEnd;
+    }
+    if (packetEnd > end) return -1;
+    command(connection, connection.session, first, chunk, body, packetEnd, out);
+    return packetEnd;
+  }
+
+  private connect(chunk: Buffer, body: number, end: number): void {
+    const { connection } = this;
+    const connect = decodeConnect(chunk, body, end);
+    if (!isMqttError(connect)) {
+      accept(connection, connect);
+      return;
+    }
+    answerConnect(connection, chunk, body, end);
+    refuse(connection, connect);
+  }
+
+  // ---- pausing
+
+  pace(paced: boolean): void {
+    this.isPaced = paced;
+    this.steer();
+  }
+
+  /** Reads the socket, or does not, as whatever holds the connection back says. */
+  steer(): void {
+    const { connection } = this;
+    if (connection.state >= ConnectionState.Closing) return;
+    const { host, socket } = connection;
+    if (this.mustPause()) {
+      socket.pause();
+      if (this.isPaused) return;
+      this.isPaused = true;
+      host.paused.add(connection);
+      host.pressed();
+    } else if (this.isPaused) {
+      this.isPaused = false;
+      host.paused.delete(connection);
+      this.resume();
+    }
+  }
+
+  private mustPause(): boolean {
+    return (
+      this.isPaced ||
+      this.parked !== null ||
+      this.partialWaits ||
+      this.connection.outbound.controlBytes > CONTROL_BYTES_MAX
+    );
+  }
+
+  private resume(): void {
+    const { connection } = this;
+    connection.lastSeenMs = connection.host.router.clock.nowMs();
+    connection.socket.resume();
+  }
+
+  /** Every 50 ms while paused: what waits is tried again, or one more chunk is let in. */
+  trickle(): void {
+    const { router } = this.connection.host;
+    if (this.parked === null && !this.partialWaits) {
+      this.resume();
+      return;
+    }
+    const parked = this.unpark();
+    const { ingest, clock, settings } = router;
+    const waited = clock.nowMs() - this.waitsSinceMs;
+    if (waited > WAIT_MS_MAX) {
+      this.connection.fail(errors.quotaExceeded);
+      return;
+    }
+    if (waited > settings.stallMs) ingest.refusal = Refusal.Answerable;
+    this.receive(parked ?? NO_CHUNK);
+    ingest.refusal = Refusal.Wait;
+  }
+
+  /** chunk[at..end) waits until the log has room; when too much waits already, what cannot be stored is refused. */
+  private park(chunk: Buffer, at: number, end: number): void {
+    const { connection } = this;
+    const { router } = connection.host;
+    if (router.budgets.parked.take(end - at)) {
+      const rest = chunk.subarray(at, end);
+      this.parked = this.parked === null ? Buffer.from(rest) : Buffer.concat([this.parked, rest]);
+      return;
+    }
+    if (this.parked !== null || this.partialWaits || router.ingest.refusal !== Refusal.Wait) {
+      connection.fail(errors.quotaExceeded);
+      return;
+    }
+    router.ingest.refusal = Refusal.All;
+    this.walk(chunk.subarray(at, end), connection.host.out);
+    router.ingest.refusal = Refusal.Wait;
+  }
+
+  private unpark(): Buffer | null {
+    const { parked } = this;
+    this.parked = null;
+    if (parked !== null) this.connection.host.router.budgets.parked.give(parked.length);
+    return parked;
+  }
+
+  /** The connection is gone. */
+  close(): void {
+    this.connection.host.paused.delete(this.connection);
+    this.isPaused = false;
+    this.unpark();
+    this.partial.clear();
+  }
+}
+
+function partialError(status: number): MqttError {
+  if (status === PartialStatus.Malformed) return errors.remainingLengthTooLong;
+  return status === PartialStatus.TooLarge ? errors.packetTooLarge : errors.quotaExceeded;
+}
