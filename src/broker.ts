@@ -86,7 +86,7 @@ class BrokerListener implements HostListener {
       cause: closed.cause,
       reason: reasonCodeName(closed.reason),
       statement: closed.statement,
-      seconds: Math.round(systemClock.nowMs() - connection.openedMs) / 1000,
+      seconds: Math.max(0, Math.round(systemClock.nowMs() - connection.openedMs)) / 1000,
     };
     if (closed.reason === errors.serverShuttingDown.reason) this.logger.debug(fields, closed.message);
     else if (closed.cause === "error" || closed.cause === "no_memory")

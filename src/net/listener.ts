@@ -97,6 +97,7 @@ export class Listener {
     const start = Math.max(now, this.nextStartMs);
     this.nextStartMs = start + this.settings.nextConnectionDelayMs;
     if (start <= now) return;
+    socket.data.connection.openedMs = start;
     socket.pause();
     setTimeout(() => socket.resume(), start - now);
   }

@@ -24,6 +24,8 @@ const wireQos0 = wireSuite({ listener: { qosMax: 0 } });
 const wireOpen = wireSuite({
   listener: { receiveMaximum: 3, packetBytesMax: 5_000, payloadBytesMax: 4_000 },
 });
+const DELAY_MS = 400;
+const wireDelayed = wireSuite({ listener: { nextConnectionDelayMs: DELAY_MS, connectTimeoutMs: 600 } });
 
 wire("v5 [MQTT-3.2.2-9]: CONNACK tells every limit", async ({ open, name }) => {
   const client = await open(5);
@@ -225,3 +227,23 @@ wireOpen("an oversized SUBSCRIBE disconnects with 0x95", async ({ client }) => {
   await odd.send(frame(0x82, u16(1), properties(), utf8("f".repeat(6_000)), 0));
   await odd.expectDisconnected(0x95);
 });
+
+wireDelayed(
+  "next_connection_delay_ms: connections begin one after another, and none is late for its CONNECT",
+  async ({ open, name }) => {
+    const from = performance.now();
+    const clients: WireClient[] = [];
+    for (let i = 0; i < 6; i++) clients.push(await open(i % 2 === 0 ? 4 : 5));
+    const began: number[] = [];
+    await Promise.all(
+      clients.map(async (client, i) => {
+        await client.send(client.connectPacket({ clientId: name("delayed") }));
+        await client.expect("connack");
+        began.push(i);
+        // Later is a matter of the machine, earlier is not.
+        expect(performance.now() - from).toBeGreaterThanOrEqual(i * DELAY_MS - 5);
+      }),
+    );
+    expect(began).toEqual([0, 1, 2, 3, 4, 5]);
+  },
+);
