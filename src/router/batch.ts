@@ -10,6 +10,7 @@ import type { Segment } from "../log/segment.ts";
 import type { Reader } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
+import { Walk } from "./walk.ts";
 
 export const BATCH_PIECES_MAX = 1024;
 /** A batch ends behind the frame that reaches this. */
@@ -50,9 +51,7 @@ export class Batch {
   droppedOffline = 0;
 
   /** The filters' positions: behind the last piece while the batch is built, and then where the whole batch ends. */
-  readonly segment: (Segment | null)[] = [];
-  readonly entry: number[] = [];
-  readonly from: number[] = [];
+  readonly walk = new Walk();
   /** How far in the log the whole batch goes, messages passed over included. */
   endSegment: Segment | null = null;
   endByte = 0;
@@ -90,7 +89,7 @@ export class Batch {
     this.droppedExpired = 0;
     this.droppedOffline = 0;
     this.head = head;
-    this.beginWalk(reader);
+    this.walk.begin(reader);
     const pending = reader.pending;
     this.shareable = shareable && pending.length <= SHARED_FILTERS_MAX && !pending.some(hasNoLocal);
     if (!this.shareable) return;
@@ -104,17 +103,6 @@ export class Batch {
       this.options[i] = optionsOf(subscription);
       this.startSequence[i] = subscription.segment!.sequence;
       this.startByte[i] = subscription.from;
-    }
-  }
-
-  /** Sets the positions to those of the reader. */
-  beginWalk(reader: Reader): void {
-    const pending = reader.pending;
-    for (let i = 0; i < pending.length; i++) {
-      const subscription = pending[i]!;
-      this.segment[i] = subscription.segment;
-      this.entry[i] = subscription.entry;
-      this.from[i] = subscription.from;
     }
   }
 

@@ -31,6 +31,8 @@ export class FilterState {
   paced: PacedPort[] | null = null;
   /** Holds the filter although nobody subscribes. */
   keep = false;
+  /** Bytes that a slow QoS 0 reader may owe of it; negative until somebody asked. */
+  retentionBytes = -1;
 
   constructor(id: FilterId) {
     this.id = id;

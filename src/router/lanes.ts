@@ -25,7 +25,7 @@ import { BATCH_BYTES, Batch, BatchKind, RENDERED_FRAME_MAX } from "./batch.ts";
 import type { Filters } from "./filters.ts";
 import { advanceTo, cutFrameEnd, earliest, park, toNextEntry } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
-import { earliest as earliestOf, Renderer } from "./render.ts";
+import { Renderer } from "./render.ts";
 import { CLASS_EXPIRY, CLASS_HOLE, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
 import type { Stats } from "./stats.ts";
 
@@ -308,18 +308,19 @@ export class Lanes {
   private gather(batch: Batch, reader: Reader, session: Session, second: number): void {
     batch.begin(reader, session, second, this.log.head, BatchKind.Gathered, this.mayShare(session));
     const pending = reader.pending;
+    const { walk } = batch;
     while (batch.length < BATCH_BYTES) {
-      const first = earliestOf(batch, pending.length);
+      const first = walk.earliest(pending.length);
       if (first < 0) break;
-      const segment = batch.segment[first]!;
-      const entry = batch.entry[first]!;
-      const from = batch.from[first]!;
+      const segment = walk.segment[first]!;
+      const entry = walk.entry[first]!;
+      const from = walk.from[first]!;
       const end = segment.entryEnd(entry);
       if (!batch.fits(end - from) || !this.isRaw(reader, session, pending[first]!, segment, entry)) break;
       if (batch.pieces > 0 && end - from >= GATHER_BELOW) break;
       (segment.bytes as Buffer).copy(batch.bytes, batch.length, from, end);
       batch.addPiece(end - from, segment, from, 0, 0, 0);
-      this.renderer.advance(batch, pending.length, segment, end);
+      walk.advance(this.log.segments, pending.length, segment, end);
       batch.endSegment = segment;
       batch.endByte = end;
     }
@@ -335,7 +336,7 @@ export class Lanes {
     const fresh = batch.head === this.log.head;
     for (let i = pending.length - 1; i >= 0; i--) {
       const subscription = pending[i]!;
-      const segment = batch.segment[i]!;
+      const segment = batch.walk.segment[i]!;
       const state = this.filters.stateOf(subscription);
       if (segment === null) {
         if (fresh) park(subscription, state);
@@ -343,8 +344,8 @@ export class Lanes {
         continue;
       }
       subscription.segment = segment;
-      subscription.entry = batch.entry[i]!;
-      subscription.from = batch.from[i]!;
+      subscription.entry = batch.walk.entry[i]!;
+      subscription.from = batch.walk.from[i]!;
     }
   }
 
@@ -363,7 +364,7 @@ export class Lanes {
     this.fitSession = session;
     this.renderer.buildInPlace(batch, reader, this.batchMessagesMax, this.isFit);
     const isScattered = batch.pieces < this.batchMessagesMax && batch.length - batch.at[0]! < SCATTERED_BELOW;
-    if (isScattered && earliestOf(batch, reader.pending.length) >= 0) {
+    if (isScattered && batch.walk.earliest(reader.pending.length) >= 0) {
       batch.invalidate();
       return null;
     }

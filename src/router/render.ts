@@ -4,10 +4,6 @@
 
 import type { CommitLog } from "../log/commitLog.ts";
 import {
-  ENTRY_LAST_RUN,
-  ENTRY_NEXT,
-  ENTRY_STRIDE,
-  NO_LINK,
   RUN_BYTES,
   RUN_BYTE_AT,
   RUN_CLASS,
@@ -26,6 +22,7 @@ import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { BATCH_BYTES, type Batch, RENDERED_FRAME_MAX } from "./batch.ts";
 import { CLASS_EXPIRY, CLASS_HOLE, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
+import type { Walk } from "./walk.ts";
 
 const SUBSCRIPTION_IDENTIFIER = 0x0b;
 const TOPIC_ALIAS = 0x23;
@@ -83,15 +80,16 @@ export class Renderer {
   build(batch: Batch, reader: Reader, session: Session, second: number, messagesMax: number): void {
     this.begin();
     this.offlineBelow = reader.session === null ? 0 : session.qos0From;
+    const { walk } = batch;
     let messages = messagesMax;
     while (batch.length < BATCH_BYTES && batch.pieces < batch.piecesMax) {
-      const first = earliest(batch, reader.pending.length);
+      const first = walk.earliest(reader.pending.length);
       if (first < 0) break;
-      const segment = batch.segment[first]!;
-      const from = batch.from[first]!;
-      const stop = this.stretch(batch, reader, session.number, segment, from);
+      const segment = walk.segment[first]!;
+      const from = walk.from[first]!;
+      const stop = this.stretch(walk, reader, session.number, segment, from);
       const done = this.records(batch, session, segment, from, stop, second, messages);
-      this.advance(batch, reader.pending.length, segment, done);
+      walk.advance(this.log.segments, reader.pending.length, segment, done);
       batch.endSegment = segment;
       batch.endByte = done;
       if (this.large !== null || done < stop) break;
@@ -112,23 +110,24 @@ export class Renderer {
     isFit: (segment: Segment, entry: number, subscription: Subscription) => boolean,
   ): void {
     this.begin();
+    const { walk } = batch;
     const count = reader.pending.length;
     let end = -1;
     let segment: Segment | null = null;
     while (batch.pieces < messagesMax) {
-      const first = earliest(batch, count);
+      const first = walk.earliest(count);
       if (first < 0) return;
-      const at = batch.segment[first]!;
-      const from = batch.from[first]!;
+      const at = walk.segment[first]!;
+      const from = walk.from[first]!;
       if (segment === null) {
         segment = at;
         batch.bytes = at.bytes as Buffer;
         batch.length = from;
         batch.at[0] = from;
       } else if (at !== segment || from !== end) return;
-      if (!isFit(at, batch.entry[first]!, reader.pending[first]!)) return;
-      end = this.framesInPlace(batch, at, from, at.entryEnd(batch.entry[first]!), messagesMax);
-      this.advance(batch, count, at, end);
+      if (!isFit(at, walk.entry[first]!, reader.pending[first]!)) return;
+      end = this.framesInPlace(batch, at, from, at.entryEnd(walk.entry[first]!), messagesMax);
+      walk.advance(this.log.segments, count, at, end);
       batch.endSegment = at;
       batch.endByte = end;
     }
@@ -168,7 +167,7 @@ export class Renderer {
    * they say together. Overlaps: highest QoS; RETAIN is kept if any of them asked Retain As Published; No Local
    * excludes only the filters that carry it. `session` is the session's number.
    */
-  stretch(batch: Batch, reader: Reader, session: number, segment: Segment, from: number): number {
+  stretch(walk: Walk, reader: Reader, session: number, segment: Segment, from: number): number {
     const run = segment.runAtByte(from);
     const runAt = run * RUN_STRIDE;
     let stop = segment.runEnd(run);
@@ -187,8 +186,8 @@ export class Renderer {
     let granted = -1;
     let asPublished = false;
     for (let i = 0; i < pending.length; i++) {
-      if (batch.segment[i] !== segment) continue;
-      const at = batch.from[i]!;
+      if (walk.segment[i] !== segment) continue;
+      const at = walk.from[i]!;
       if (at > from) {
         if (at < stop) stop = at;
         continue;
@@ -402,54 +401,6 @@ export class Renderer {
     this.large = { segment, payloadAt: this.payloadAt, payloadEnd: at + length };
     return true;
   }
-
-  /** Moves every filter of the batch to the first owed byte at or behind `to` of `segment`. */
-  advance(batch: Batch, count: number, segment: Segment, to: number): void {
-    const slots = this.log.segments;
-    for (let i = 0; i < count; i++) {
-      for (;;) {
-        const at: Segment | null | undefined = batch.segment[i];
-        if (at === null || at === undefined || at.sequence > segment.sequence) break;
-        const entryAt = batch.entry[i]! * ENTRY_STRIDE;
-        if (at === segment) {
-          if (batch.from[i]! >= to) break;
-          if (at.runEnd(at.entries[entryAt + ENTRY_LAST_RUN]!) > to) {
-            batch.from[i] = to;
-            break;
-          }
-        }
-        const next: number = at.entries[entryAt + ENTRY_NEXT]!;
-        if (next === NO_LINK) batch.segment[i] = null;
-        else {
-          const behind: Segment = slots[next >>> 16]!;
-          batch.segment[i] = behind;
-          batch.entry[i] = next & 0xffff;
-          batch.from[i] = behind.entryStart(next & 0xffff);
-        }
-      }
-    }
-  }
-}
-
-/** The filter of the batch that is furthest behind, -1 when none owes anything. */
-export function earliest(batch: Batch, count: number): number {
-  let first = -1;
-  let sequence = 0;
-  let from = 0;
-  for (let i = 0; i < count; i++) {
-    const segment = batch.segment[i];
-    if (segment === null || segment === undefined) continue;
-    if (
-      first < 0 ||
-      segment.sequence < sequence ||
-      (segment.sequence === sequence && batch.from[i]! < from)
-    ) {
-      first = i;
-      sequence = segment.sequence;
-      from = batch.from[i]!;
-    }
-  }
-  return first;
 }
 
 /** Records of `run` that lie before byte `to`. */

@@ -9,27 +9,21 @@ import type { Offset } from "../base/brand.ts";
 import type { Clock } from "../base/clock.ts";
 import { Cleaner, type CleanerOwner, type Position } from "../log/cleaner.ts";
 import type { CommitLog } from "../log/commitLog.ts";
-import type { Pinned, Segment } from "../log/segment.ts";
+import { ENTRY_CLASS, ENTRY_STRIDE, type Pinned, type Segment } from "../log/segment.ts";
 import { errors } from "../packet/error.ts";
 import { frameBytes } from "../packet/frame.ts";
 import { InflightState } from "../session/inflight.ts";
 import { type Reader, ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
-import { Batch } from "./batch.ts";
+import type { Subscription } from "../session/subscription.ts";
+import { Debt } from "./debt.ts";
 import type { Filters } from "./filters.ts";
 import type { Lanes } from "./lanes.ts";
-import { earliest as earliestSubscription, park } from "./position.ts";
-import { earliest, recordsBefore } from "./render.ts";
+import { earliest } from "./position.ts";
+import { classQos } from "./runClass.ts";
 import type { RouterSettings } from "./settings.ts";
 import type { ShareGroups } from "./shareGroup.ts";
 import type { Stats } from "./stats.ts";
-
-/** QoS 1 and 2 messages, their bytes, and QoS 0 messages beside them. */
-interface Owed {
-  messages: number;
-  bytes: number;
-  qos0: number;
-}
 
 /** A client that acknowledges nothing for so long may be closed when the log is full of what it was sent. */
 const ACKNOWLEDGE_MS = 5_000;
@@ -46,7 +40,8 @@ export class Retention implements CleanerOwner {
   private readonly clock: Clock;
   private readonly cleaner: Cleaner;
   private readonly condemned: Session[] = [];
-  private readonly walk = new Batch();
+  private readonly debt: Debt;
+  private readonly retentionByFilter: ReadonlyMap<string, number>;
   /** Kept for the cleaner, so that it can work when nothing else is free. */
   private spare: Segment | null;
 
@@ -67,6 +62,8 @@ export class Retention implements CleanerOwner {
     this.stats = stats;
     this.clock = clock;
     this.cleaner = new Cleaner(log, this);
+    this.debt = new Debt(log, filters, lanes, stats);
+    this.retentionByFilter = new Map(settings.retentionByFilter.map(({ filter, bytes }) => [filter, bytes]));
     this.spare = log.obtainForCleaner(0, 0);
     assert(this.spare !== null, "the log's budget has room for the cleaner's segment");
   }
@@ -127,16 +124,35 @@ export class Retention implements CleanerOwner {
 
   /** Applies the bounds that hold in any case to readers whose oldest message lies in `segment`. */
   private boundReaders(segment: Segment): void {
-    this.cutQos0(segment, (reader) => this.lagBytes(reader) > this.retentionOf(reader));
-    for (const { session } of this.pinnedIn(segment)) if (session !== null) this.boundQueue(session);
+    for (const reader of this.pinnedIn(segment)) {
+      this.boundLag(reader);
+      if (reader.session !== null) this.boundQueue(reader.session);
+    }
   }
 
-  private retentionOf(reader: Reader): number {
-    const first = earliestSubscription(reader);
-    if (first === null) return this.settings.retentionBytes;
-    const text = this.filters.tree.filterOf(first.filter);
-    const custom = this.settings.retentionByFilter.find(({ filter }) => filter === text);
-    return custom?.bytes ?? this.settings.retentionBytes;
+  /** Where the reader owes more of a filter than its retention, it skips that filter's oldest QoS 0 messages. */
+  private boundLag(reader: Reader): void {
+    if (!reader.pending.some((subscription) => this.isPastRetention(subscription))) return;
+    this.debt.keepWithin(reader, (subscription) => this.mayOwe(subscription));
+  }
+
+  private isPastRetention(subscription: Subscription): boolean {
+    const { filter, segment, entry, qos } = subscription;
+    if (qos > 0 && classQos(segment!.entries[entry * ENTRY_STRIDE + ENTRY_CLASS]!) > 0) return false;
+    return this.log.postings.bytes[filter]! - segment!.bytesBefore[entry]! > this.mayOwe(subscription);
+  }
+
+  /** Bytes of QoS 0 messages that the subscription may owe; what comes while nobody is there is not delivered. */
+  private mayOwe(subscription: Subscription): number {
+    const { reader } = subscription;
+    const state = this.filters.stateOf(subscription);
+    if (reader.state === ReaderState.Offline) return 0;
+    if (state.paced !== null && !this.hasStalled(reader)) return EVERYTHING; // publishers wait for it to catch up
+    if (state.retentionBytes < 0) {
+      const own = this.retentionByFilter.get(this.filters.tree.filterOf(state.id));
+      state.retentionBytes = own ?? this.settings.retentionBytes;
+    }
+    return state.retentionBytes;
   }
 
   private lagBytes(reader: Reader): number {
@@ -152,7 +168,7 @@ export class Retention implements CleanerOwner {
     const middle = Math.floor((segment.sequence + this.log.active.sequence) / 2);
     for (const reader of this.pinnedIn(segment)) {
       if (!wanted(reader) || reader.pending.length === 0) continue;
-      this.skip(reader, 0, Math.max(middle, sequenceBehind(reader)));
+      this.debt.skip(reader, 0, Math.max(middle, sequenceBehind(reader)));
     }
   }
 
@@ -160,7 +176,7 @@ export class Retention implements CleanerOwner {
   private shrinkQueues(segment: Segment): void {
     for (const reader of this.pinnedIn(segment)) {
       if (reader.state !== ReaderState.Offline && !this.hasStalled(reader)) continue;
-      this.skip(reader, 2, Math.max(segment.sequence, sequenceBehind(reader)));
+      this.debt.skip(reader, 2, Math.max(segment.sequence, sequenceBehind(reader)));
       this.stats.quotaMessages += this.dropInflight(reader, segment);
     }
   }
@@ -206,92 +222,11 @@ export class Retention implements CleanerOwner {
   boundQueue(session: Session): void {
     const { reader } = session;
     if (reader.pending.length === 0) return;
-    const owed = this.owed(reader);
+    const owed = this.debt.owed(reader);
     const messages = owed.messages - session.queueMessagesMax;
     const bytes = owed.bytes - session.queueBytesMax;
     if (messages <= 0 && bytes <= 0) return;
-    this.skip(reader, 2, EVERYTHING, messages, bytes);
-  }
-
-  /** QoS 1 and 2 messages that the reader has not been sent. */
-  private owed(reader: Reader): Owed {
-    const owed: Owed = { messages: 0, bytes: 0, qos0: 0 };
-    this.eachStretch(reader, (segment, from, stop, qos) => {
-      if (qos > 0) {
-        const run = segment.runAtByte(from);
-        owed.messages += recordsBefore(segment, run, stop) - recordsBefore(segment, run, from);
-        owed.bytes += stop - from;
-      }
-      return stop;
-    });
-    return owed;
-  }
-
-  /**
-   * Moves the reader past messages of at most `qosMax` at the head of its debt: to the first one of a higher QoS,
-   * past segments up to `sequenceMax`, or until so many QoS 1 and 2 messages and bytes are gone. Counts what was
-   * skipped.
-   */
-  private skip(
-    reader: Reader,
-    qosMax: number,
-    sequenceMax: number,
-    messagesMax = EVERYTHING,
-    bytesMax = EVERYTHING,
-  ): void {
-    const skipped: Owed = { messages: 0, bytes: 0, qos0: 0 };
-    const limited = messagesMax !== EVERYTHING;
-    this.lanes.endCut(reader);
-    this.eachStretch(reader, (segment, from, stop, qos) => {
-      if (qos > qosMax || segment.sequence > sequenceMax) return from;
-      let at = from;
-      while (at < stop) {
-        if (limited && skipped.messages >= messagesMax && skipped.bytes >= bytesMax) return at;
-        const bytes = frameBytes(segment.bytes, at);
-        at += bytes;
-        if (qos === 0) skipped.qos0++;
-        if (qos <= 0) continue;
-        skipped.messages++;
-        skipped.bytes += bytes;
-      }
-      return at;
-    });
-    this.applyWalk(reader);
-    this.stats.gapMessages += skipped.qos0;
-    this.stats.quotaMessages += skipped.messages;
-  }
-
-  /** Calls `visit` for each stretch of the reader's debt; it returns how far it went, and less than `stop` ends. */
-  private eachStretch(
-    reader: Reader,
-    visit: (segment: Segment, from: number, stop: number, qos: number) => number,
-  ): void {
-    const { walk } = this;
-    const { renderer } = this.lanes;
-    walk.beginWalk(reader);
-    for (;;) {
-      const first = earliest(walk, reader.pending.length);
-      if (first < 0) return;
-      const segment = walk.segment[first]!;
-      const from = walk.from[first]!;
-      const stop = renderer.stretch(walk, reader, reader.session?.number ?? 0, segment, from);
-      const done = visit(segment, from, stop, renderer.view.qos);
-      if (done > from) renderer.advance(walk, reader.pending.length, segment, done);
-      if (done < stop) return;
-    }
-  }
-
-  private applyWalk(reader: Reader): void {
-    for (let i = reader.pending.length - 1; i >= 0; i--) {
-      const subscription = reader.pending[i]!;
-      const segment = this.walk.segment[i]!;
-      if (segment === null) park(subscription, this.filters.stateOf(subscription));
-      else {
-        subscription.segment = segment;
-        subscription.entry = this.walk.entry[i]!;
-        subscription.from = this.walk.from[i]!;
-      }
-    }
+    this.debt.skip(reader, 2, EVERYTHING, messages, bytes);
   }
 
   // ---- for the cleaner
@@ -320,5 +255,5 @@ export class Retention implements CleanerOwner {
 
 /** Age of the oldest segment in which the reader owes something. */
 function sequenceBehind(reader: Reader): number {
-  return earliestSubscription(reader)?.segment?.sequence ?? 0;
+  return earliest(reader)?.segment?.sequence ?? 0;
 }
