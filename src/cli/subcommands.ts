@@ -4,6 +4,18 @@ import type { Subcommand } from "./subcommand.ts";
 
 export const SUBCOMMANDS: readonly Subcommand[] = [
   {
+    name: "check-config",
+    group: "Configuration",
+    summary: "check a configuration and print what is in force",
+    load: () => import("./checkConfig.ts"),
+  },
+  {
+    name: "generate-config",
+    group: "Configuration",
+    summary: "print a configuration to begin with",
+    load: () => import("./generateConfig.ts"),
+  },
+  {
     name: "version",
     group: "This program",
     summary: "say the version, the commit, Bun's version and the platform",

@@ -44,6 +44,8 @@ export interface Key {
   /** What may be said; for kinds choice and texts. */
   readonly choices?: readonly string[];
   readonly effect?: "none";
+  /** Never shown: not in a message, not by check-config. A table of users is secret by its kind. */
+  readonly secret?: true;
   /** One sentence without its full stop. */
   readonly doc: string;
 }

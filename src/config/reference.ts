@@ -19,7 +19,8 @@ export function defaultToml(key: Key): string | undefined {
   return JSON.stringify(key.default);
 }
 
-function sizeToml(bytes: number): string {
+/** Bytes as TOML writes them: `"64MiB"` where that is exact, else plain digits. */
+export function sizeToml(bytes: number): string {
   const text = sizeText(bytes);
   return text === `${bytes}` ? text : `"${text.replace(" ", "")}"`;
 }

@@ -50,7 +50,7 @@ export function readValue(key: Key, raw: unknown): Reading<KindValue[Kind]> {
   const value = readers[key.kind](raw, key);
   if (value !== undefined) return { value };
   const allowed = allowedText(key);
-  return { refusal: key.kind === "users" ? { allowed, secret: true } : { allowed } };
+  return { refusal: key.kind === "users" || key.secret ? { allowed, secret: true } : { allowed } };
 }
 
 /** What a key accepts, for people. */

@@ -1,0 +1,35 @@
+// `millrace check-config FILE`: whether the broker would start with it, and with which values.
+
+import type { Command } from "commander";
+import { effectiveText } from "../config/effective.ts";
+import { findConfig } from "../config/find.ts";
+import { readConfig } from "../config/load.ts";
+import type { Globals } from "./subcommand.ts";
+
+const HELP = `
+Prints every key in force, with the line or the environment variable that set it. Secrets are not shown.
+Warnings go to stderr. FILE is looked for as with --config; without one it is what --config names, else the
+demo inside the program.
+
+Exit status: 0 the broker would take it; 1 it would not, and stderr says why, each problem with its line.
+
+Examples:
+  millrace check-config /etc/millrace.toml
+  millrace check-config new.toml > /dev/null && systemctl reload millrace
+  MILLRACE__ROUTER__MEMORY=1GiB millrace check-config | grep memory
+`;
+
+export function register(command: Command, globals: () => Globals): void {
+  command
+    .argument("[file]", "configuration, in TOML")
+    .addHelpText("after", HELP)
+    .action((file: string | undefined) => check(file ?? globals().config));
+}
+
+/** Throws ConfigError, with every problem, when the broker would not start. */
+function check(path: string | undefined): void {
+  const found = findConfig(path);
+  const read = readConfig(found, process.env);
+  for (const warning of read.warnings) process.stderr.write(`millrace: warning: ${warning}\n`);
+  process.stdout.write(effectiveText(read, found.source));
+}

@@ -1,0 +1,101 @@
+// check-config and generate-config as a user runs them: output, messages, exit statuses.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseConfig } from "../../src/config/load.ts";
+import { sampleToml } from "../../src/config/reference.ts";
+import { logLines, run, start } from "./program.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "millrace-config-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function write(name: string, text: string): string {
+  writeFileSync(join(folder, name), text);
+  return join(folder, name);
+}
+
+const good = write(
+  "good.toml",
+  '[router]\nmax_read_len = 1\n[v4.1]\nlisten = "127.0.0.1:0"\n[v4.1.connections]\nauth = { alice = "hush" }\n',
+);
+const bad = write("bad.toml", '[router]\nmemory = "1MiB"\nmax_conections = 5\n[v4.1]\nlisten = ":1"\n');
+
+describe("check-config", () => {
+  test("prints what is in force, warnings on stderr, exit 0", async () => {
+    const { status, stdout, stderr } = await run(["check-config", "good.toml"], { cwd: folder });
+    expect(status).toBe(0);
+    expect(stdout).toContain('listen = "127.0.0.1:0"');
+    expect(stdout).toContain("# line 4");
+    expect(stderr).toBe(`millrace: warning: ${good}:2: [router] max_read_len is an old key without effect\n`);
+    expect(stdout + stderr).not.toContain("hush");
+  });
+
+  test("takes --config too, and says what the environment changed", async () => {
+    const env = { MILLRACE__ROUTER__MAX_CONNECTIONS: "77" };
+    const { status, stdout } = await run(["--config", good, "check-config"], { env });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^max_connections = 77 +# MILLRACE__ROUTER__MAX_CONNECTIONS$/m);
+  });
+
+  test("is the start's own errors with exit 1", async () => {
+    const env = { MILLRACE__V4__2__NAME: "x" };
+    const checked = await run(["check-config", bad], { env });
+    const started = await run(["--config", bad], { env });
+    expect([checked.status, checked.stdout]).toEqual([1, ""]);
+    expect(checked.stderr).toBe(started.stderr);
+    expect(checked.stderr.split("\n")).toEqual([
+      "millrace: the configuration has 3 problems",
+      expect.stringContaining(`${bad}:2: [router] memory = "1MiB": must be`),
+      `${bad}:3: [router] max_conections: unknown key; did you mean max_connections?`,
+      "MILLRACE__V4__2__NAME: [v4.2] needs the key listen",
+      "",
+    ]);
+  });
+
+  test("names a file that is not there", async () => {
+    const { status, stderr } = await run(["check-config", "nowhere.toml"], { cwd: folder });
+    expect(status).toBe(1);
+    expect(stderr).toContain("nowhere.toml: no such file");
+  });
+});
+
+test("the start says which variables it went by", async () => {
+  const env = { MILLRACE__ROUTER__MAX_CONNECTIONS: "77" };
+  const program = start(["--config", good, "--log-format", "json"], { env, stub: "" });
+  await program.until("ready");
+  program.kill("SIGTERM");
+  const { stdout } = await program.outcome;
+  const messages = logLines(stdout).map((line) => line["msg"]);
+  expect(messages).toContainEqual(
+    expect.stringMatching(/^configuration: .*, with MILLRACE__ROUTER__MAX_CONNECTIONS of the environment$/),
+  );
+  expect(messages).toContainEqual(expect.stringContaining("up to 77 connections"));
+});
+
+describe("generate-config", () => {
+  test("prints a file that loads", async () => {
+    const { status, stdout } = await run(["generate-config"]);
+    expect([status, stdout]).toEqual([0, sampleToml()]);
+    expect(parseConfig({ text: stdout, file: "x" }).warnings).toEqual([]);
+  });
+
+  test("writes a file, and replaces one only when told to", async () => {
+    const file = join(folder, "new.toml");
+    expect((await run(["generate-config", "-o", file])).status).toBe(0);
+    expect(readFileSync(file, "utf8")).toBe(sampleToml());
+    writeFileSync(file, "mine");
+    const refused = await run(["generate-config", "-o", file]);
+    expect([refused.status, refused.stderr]).toEqual([
+      1,
+      `millrace: ${file} exists already; --force replaces it\n`,
+    ]);
+    expect(readFileSync(file, "utf8")).toBe("mine");
+    expect((await run(["generate-config", "-o", file, "--force"])).status).toBe(0);
+    expect(readFileSync(file, "utf8")).toBe(sampleToml());
+    const unwritable = await run(["generate-config", "-o", join(folder, "no/such/folder")]);
+    expect(unwritable.status).toBe(1);
+    expect(unwritable.stderr).toContain("cannot be written");
+  });
+});
