@@ -26,6 +26,8 @@ export interface KindValue {
   choice: string;
   /** A list of strings that are not empty; of the row's `choices` where it has some. */
   texts: readonly string[];
+  /** Nodes of a cluster: number and address each. */
+  nodes: readonly (readonly [number, Address])[];
   users: ReadonlyMap<string, string>;
 }
 

@@ -3,6 +3,13 @@
 // names, and nowhere else.
 
 import { GIB, type Keys, KIB, MIB, TIB } from "./key.ts";
+import {
+  BRIDGE_CLIENT_KEYS,
+  BRIDGE_CONNECTION_KEYS,
+  BRIDGE_KEYS,
+  BRIDGE_TLS_KEYS,
+  CLUSTER_KEYS,
+} from "./linkKeys.ts";
 import { CONNECTION_KEYS, LISTENER_KEYS } from "./listenerKeys.ts";
 
 export const TOP_KEYS = {
@@ -127,4 +134,9 @@ export const SECTIONS: readonly { readonly title: string; readonly keys: Keys }[
   { title: "[router.custom_segment.'filter']", keys: SEGMENT_KEYS },
   { title: "[v4.N] and [v5.N]", keys: LISTENER_KEYS },
   { title: "[v4.N.connections] and [v5.N.connections]", keys: CONNECTION_KEYS },
+  { title: "[bridge]", keys: BRIDGE_KEYS },
+  { title: "[bridge.connections]", keys: BRIDGE_CONNECTION_KEYS },
+  { title: "[bridge.transport.tls]", keys: BRIDGE_TLS_KEYS },
+  { title: "[bridge.transport.tls.client_auth]", keys: BRIDGE_CLIENT_KEYS },
+  { title: "[cluster]", keys: CLUSTER_KEYS },
 ];

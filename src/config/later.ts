@@ -14,9 +14,7 @@ interface LaterSection {
 const LATER: Readonly<Record<string, LaterSection>> = {
   ws: { feature: "MQTT over WebSocket is not there yet: this listener is not started", hasChildren: true },
   console: { feature: "the console is not there yet: nothing listens there" },
-  bridge: { feature: "bridges are not there yet: no message goes to or comes from the other broker" },
   prometheus: { feature: "the metrics endpoint is not there yet: nothing listens there" },
-  cluster: { feature: "clusters are not there yet: this broker stands alone" },
   metrics: { feature: "metrics as messages are not there yet: none is published", hasChildren: true },
   persistence: { feature: "messages are not stored on disk yet: a restart forgets them" },
 };

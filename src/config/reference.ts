@@ -50,6 +50,8 @@ function rangeText(key: Key): string {
       return key.choices === undefined ? "list" : `any of ${key.choices.join(", ")}`;
     case "users":
       return "table";
+    case "nodes":
+      return "list of nodes";
     case "text":
     case "address":
     case "filters":

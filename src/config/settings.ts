@@ -5,6 +5,7 @@ import type { FilterRetention, RouterSettings } from "../router/settings.ts";
 import type { ValuesOf } from "./key.ts";
 import { ROUTER_KEYS, SEGMENT_KEYS, TOP_KEYS } from "./keys.ts";
 import { LATER_SECTIONS, warnOfLaterSection } from "./later.ts";
+import { checkLinks, LINK_SECTIONS } from "./links.ts";
 import { checkAddresses, LISTENER_SECTIONS, MEMORY_SHARE, readListeners } from "./listeners.ts";
 import { keyText, nearest } from "./problems.ts";
 import type { Document } from "./section.ts";
@@ -20,11 +21,12 @@ type Table = Readonly<Record<string, unknown>>;
 
 /** Reads `root`; problems and warnings go to `document`, and the result counts only when there are no problems. */
 export function readSettings(document: Document, root: Table): BrokerSettings {
-  const sections = ["router", ...LISTENER_SECTIONS, ...LATER_SECTIONS];
+  const sections = ["router", ...LISTENER_SECTIONS, ...LINK_SECTIONS, ...LATER_SECTIONS];
   const top = readSection(document, [], withoutSections(document, root, sections), TOP_KEYS);
   const router = readRouter(document, tableAt(document, ["router"], root["router"]) ?? {}, top.id, root);
   const listeners = LISTENER_SECTIONS.flatMap((section) => readListeners(document, section, root, router));
   checkAddresses(document, listeners);
+  checkLinks(document, root);
   for (const name of LATER_SECTIONS) warnOfLaterSection(document, name, root[name]);
   if (listeners.length === 0 && document.problems.length === 0) {
     problem(

@@ -42,6 +42,7 @@ const readers: { readonly [K in Kind]: (raw: unknown, key: Key) => KindValue[K] 
   filters: readFilters,
   choice: (raw, key) => key.choices?.find((choice) => choice === raw),
   texts: readTexts,
+  nodes: readNodes,
   users: readUsers,
 };
 
@@ -79,6 +80,8 @@ export function allowedText(key: Key): string {
       return key.choices === undefined
         ? 'a list of strings that are not empty, such as ["one"]'
         : `a list of ${quoted(key.choices)}`;
+    case "nodes":
+      return 'a list of nodes, each a number and an address, such as [[1, "host:1883"]]';
     case "users":
       return 'a table of user names and passwords, such as { alice = "secret" }';
   }
@@ -157,6 +160,19 @@ function readTexts(raw: unknown, key: Key): readonly string[] | undefined {
     if (!texts.includes(item)) texts.push(item);
   }
   return texts;
+}
+
+function readNodes(raw: unknown): readonly (readonly [number, Address])[] | undefined {
+  if (!Array.isArray(raw)) return undefined;
+  const nodes: [number, Address][] = [];
+  for (const item of raw) {
+    const [id, text, ...more]: readonly unknown[] = Array.isArray(item) ? item : [];
+    const address = typeof text === "string" ? readAddress(text) : undefined;
+    if (typeof id !== "bigint" || id < 0n || id > 65_535n || address === undefined) return undefined;
+    if (more.length > 0) return undefined;
+    nodes.push([Number(id), address]);
+  }
+  return nodes;
 }
 
 /** A valid Topic Filter that is no shared subscription. */

@@ -3,6 +3,13 @@
 import { describe, expect, test } from "bun:test";
 import { type Key, type Keys, TIB } from "../../src/config/key.ts";
 import { ROUTER_KEYS, SECTIONS, SEGMENT_KEYS, TOP_KEYS } from "../../src/config/keys.ts";
+import {
+  BRIDGE_CLIENT_KEYS,
+  BRIDGE_CONNECTION_KEYS,
+  BRIDGE_KEYS,
+  BRIDGE_TLS_KEYS,
+  CLUSTER_KEYS,
+} from "../../src/config/linkKeys.ts";
 import { CONNECTION_KEYS, LISTENER_KEYS } from "../../src/config/listenerKeys.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
@@ -17,6 +24,16 @@ interface Place {
 }
 
 const LISTEN = 'listen = "127.0.0.1:1883"';
+
+/** `line`, after those of `lines` that do not give its key. */
+function beside(line: string, lines: readonly string[]): string {
+  const given = /^\w+ = /.exec(line)?.[0] ?? "";
+  const others = lines.filter((other) => !other.startsWith(given));
+  return [...others, line].join("\n");
+}
+
+const ONE_LISTENER = `[v4.1]\n${LISTEN}`;
+const BRIDGE = ['name = "b"', 'addr = "other:1883"', 'sub_path = "a/#"'];
 
 /** Memory is large here, so that only the key's own range is in the way. */
 const ROOM = 'memory = "1TiB"';
@@ -42,6 +59,34 @@ const PLACES: readonly Place[] = [
     keys: CONNECTION_KEYS,
     label: "[v4.1.connections] ",
     file: (line) => `[router]\n${ROOM}\n[v4.1]\n${LISTEN}\n[v4.1.connections]\n${line}`,
+  },
+  {
+    keys: BRIDGE_KEYS,
+    label: "[bridge] ",
+    file: (line) => `${ONE_LISTENER}\n[bridge]\n${beside(line, BRIDGE)}`,
+  },
+  {
+    keys: BRIDGE_CONNECTION_KEYS,
+    label: "[bridge.connections] ",
+    file: (line) => `${ONE_LISTENER}\n[bridge]\n${BRIDGE.join("\n")}\n[bridge.connections]\n${line}`,
+  },
+  {
+    keys: BRIDGE_TLS_KEYS,
+    label: "[bridge.transport.tls] ",
+    file: (line) =>
+      `${ONE_LISTENER}\n[bridge]\n${BRIDGE.join("\n")}\n[bridge.transport.tls]\n${beside(line, ['ca = "ca"'])}`,
+  },
+  {
+    keys: BRIDGE_CLIENT_KEYS,
+    label: "[bridge.transport.tls.client_auth] ",
+    file: (line) =>
+      `${ONE_LISTENER}\n[bridge]\n${BRIDGE.join("\n")}\n[bridge.transport.tls]\nca = "ca"\n` +
+      `[bridge.transport.tls.client_auth]\n${beside(line, ['certs = "c"', 'key = "k"'])}`,
+  },
+  {
+    keys: CLUSTER_KEYS,
+    label: "[cluster] ",
+    file: (line) => `${ONE_LISTENER}\n[cluster]\n${beside(line, ["node_id = 1", 'listen = ":1993"'])}`,
   },
 ];
 
@@ -71,6 +116,7 @@ const WRONG_TYPES: Readonly<Record<Key["kind"], readonly string[]>> = {
   filters: ['"a"', '["a/#/b"]', "[1]", '["$share/g/a"]', '[""]'],
   choice: ['"no such choice"', "1", '""'],
   texts: ['"a"', "[1]", '[""]', "true"],
+  nodes: ["1", "[1]", '[[1, "a:1", 2]]', '[["1", "a:1"]]', '[[1, "a"]]', '[[65536, "a:1"]]'],
   users: ['"alice"', "[1]", "{ alice = 1 }"],
 };
 
@@ -122,9 +168,11 @@ test("old keys are accepted without effect, with a warning", () => {
   for (const { keys, file, label } of PLACES) {
     for (const [name, key] of Object.entries(keys)) {
       if (key.effect !== "none") continue;
-      const { warnings } = parse(file(`${name} = 1`));
-      expect(warnings).toHaveLength(1);
-      expect(warnings[0]).toContain(`${label}${name} is an old key without effect`);
+      const value = key.kind === "users" ? "{ a = 'b' }" : "1";
+      const { warnings } = parse(file(`${name} = ${value}`));
+      const old = warnings.filter((warning) => warning.includes("old key"));
+      expect(old).toHaveLength(1);
+      expect(old[0]).toContain(`${label}${name} is an old key without effect`);
     }
   }
 });
