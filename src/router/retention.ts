@@ -1,8 +1,9 @@
-// Retention: what gives way when the log's budget is used up, in this order: what nobody owes any more; what sparse
-// old segments hold beside the few messages that somebody owes; QoS 0 messages of readers that lag and for which no
-// publisher waits, beyond the filter's retention first; what sessions that are offline or do not move are owed,
-// beyond their quota first. What is skipped is counted to
-// the message. Then there is no room, and publishers are refused or wait.
+// Retention: how much readers may owe. Once a second, room or not: of a filter's QoS 0 messages its retention, of
+// QoS 1 and 2 messages the session's quota; the oldest goes. And when the log's budget is used up, in this order, what
+// gives way: what nobody owes any more; what is beyond those bounds; what sparse old segments hold beside the few
+// messages that somebody owes; QoS 0 messages of readers that lag and for which no publisher waits; what sessions that
+// are offline or do not move are owed. Then there is no room, and publishers are refused or wait. What is skipped is
+// counted to the message.
 
 import { assert } from "../base/assert.ts";
 import type { Offset } from "../base/brand.ts";
@@ -28,6 +29,10 @@ import type { Stats } from "./stats.ts";
 /** A client that acknowledges nothing for so long may be closed when the log is full of what it was sent. */
 const ACKNOWLEDGE_MS = 5_000;
 
+/** What the housekeeping of one tick may look at: readers, and stretches of the log that they owe. */
+const READERS_PER_TICK = 65_536;
+const STRETCHES_PER_TICK = 10_000;
+
 const EVERYTHING = Number.POSITIVE_INFINITY;
 
 export class Retention implements CleanerOwner {
@@ -40,6 +45,8 @@ export class Retention implements CleanerOwner {
   private readonly clock: Clock;
   private readonly cleaner: Cleaner;
   private readonly condemned: Session[] = [];
+  /** The readers that this round of housekeeping has still to look at; null between two rounds. */
+  private round: Iterator<Reader> | null = null;
   private readonly debt: Debt;
   private readonly retentionByFilter: ReadonlyMap<string, number>;
   /** Kept for the cleaner, so that it can work when nothing else is free. */
@@ -124,10 +131,38 @@ export class Retention implements CleanerOwner {
 
   /** Applies the bounds that hold in any case to readers whose oldest message lies in `segment`. */
   private boundReaders(segment: Segment): void {
-    for (const reader of this.pinnedIn(segment)) {
-      this.boundLag(reader);
-      if (reader.session !== null) this.boundQueue(reader.session);
+    for (const reader of this.pinnedIn(segment)) this.bound(reader);
+  }
+
+  /**
+   * Once a second: the bounds hold also while there is room. A round goes on where the last tick had looked at enough.
+   */
+  tick(sessions: Iterable<Session>): void {
+    const stretches = this.debt.steps + STRETCHES_PER_TICK;
+    this.round ??= this.readers(sessions);
+    for (let looked = 0; looked < READERS_PER_TICK && this.debt.steps < stretches; looked++) {
+      const { done, value } = this.round.next();
+      if (done === true) {
+        this.round = null;
+        break;
+      }
+      if (value.pending.length > 0) this.bound(value);
     }
+    this.log.release();
+  }
+
+  private *readers(sessions: Iterable<Session>): Generator<Reader, void> {
+    for (const { reader } of sessions) yield reader;
+    yield* this.groups.readers();
+  }
+
+  private bound(reader: Reader): void {
+    this.boundLag(reader);
+    const { session } = reader;
+    if (session === null || !this.mayExceedQuota(session)) return;
+    if (reader.state === ReaderState.Offline || reader.state === ReaderState.WindowFull)
+      this.boundQueue(session);
+    else if (reader.isLeftBehind || this.hasStalled(reader)) this.boundQueue(session);
   }
 
   /** Where the reader owes more of a filter than its retention, it skips that filter's oldest QoS 0 messages. */
@@ -218,15 +253,37 @@ export class Retention implements CleanerOwner {
     return reader.pending.some((subscription) => this.filters.stateOf(subscription).paced !== null);
   }
 
+  /** Cheap, and often enough to know that the session is within its quota. */
+  private mayExceedQuota({ reader, queueMessagesMax, queueBytesMax }: Session): boolean {
+    const { count, bytes } = this.log.postings;
+    let messagesOwed = 0;
+    let bytesOwed = 0;
+    for (const { filter, segment, entry } of reader.pending) {
+      messagesOwed += count[filter]! - segment!.countBefore[entry]!;
+      bytesOwed += bytes[filter]! - segment!.bytesBefore[entry]!;
+    }
+    if (messagesOwed <= queueMessagesMax && bytesOwed <= queueBytesMax) return false;
+    return this.posted(reader, count) > reader.withinCount || this.posted(reader, bytes) > reader.withinBytes;
+  }
+
+  /** What the reader's filters have got since they began. */
+  private posted({ subscriptions, session }: Reader, perFilter: Float64Array): number {
+    let sum = session?.inbox == null ? 0 : perFilter[session.inbox.filter]!;
+    for (const { filter } of subscriptions) sum += perFilter[filter]!;
+    return sum;
+  }
+
   /** Drops the oldest of what a session is owed until it is within its quota. [its listener's queue quotas] */
   boundQueue(session: Session): void {
-    const { reader } = session;
+    const { reader, queueMessagesMax, queueBytesMax } = session;
     if (reader.pending.length === 0) return;
     const owed = this.debt.owed(reader);
-    const messages = owed.messages - session.queueMessagesMax;
-    const bytes = owed.bytes - session.queueBytesMax;
-    if (messages <= 0 && bytes <= 0) return;
-    this.debt.skip(reader, 2, EVERYTHING, messages, bytes);
+    const messages = owed.messages - queueMessagesMax;
+    const bytes = owed.bytes - queueBytesMax;
+    const { count, bytes: bytesOf } = this.log.postings;
+    reader.withinCount = this.posted(reader, count) + Math.max(0, -messages);
+    reader.withinBytes = this.posted(reader, bytesOf) + Math.max(0, -bytes);
+    if (messages > 0 || bytes > 0) this.debt.skip(reader, 2, EVERYTHING, messages, bytes);
   }
 
   // ---- for the cleaner

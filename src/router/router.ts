@@ -173,6 +173,7 @@ export class Router implements LogOwner {
   tick(): void {
     this.sessions.tick();
     this.acknowledgements.tick();
+    this.retention.tick(this.sessions.all());
     for (const session of this.sessions.all()) {
       if (session.port !== null && session.replays.length > 0) this.ready.push(session.reader);
     }

@@ -132,8 +132,8 @@ export class Sessions {
 
   private resume(session: Session): void {
     const { reader } = session;
-    this.retention.boundQueue(session);
     session.qos0From = this.log.head;
+    this.retention.boundQueue(session);
     session.redelivery = session.inflight.ordered(); // [MQTT-4.4.0-1]
     session.redelivered = 0;
     session.resent = 0;

@@ -176,6 +176,10 @@ export class ShareGroups {
     if (group.returned.length > 0 || group.reader.pending.length > 0) this.ready.push(group.reader);
   }
 
+  readers(): IterableIterator<Reader> {
+    return this.byReader.keys();
+  }
+
   groupOf(reader: Reader): ShareGroup | undefined {
     return this.byReader.get(reader);
   }

@@ -35,6 +35,9 @@ export class Reader implements Pinned {
   isLeftBehind = false;
   /** When it last made progress, ms. */
   progressMs = 0;
+  /** It is within its session's quota until its filters have got more than so many messages, or bytes, in all. */
+  withinCount = -1;
+  withinBytes = -1;
 
   pinnedIn: Segment | null = null;
   pinnedPrevious: Pinned | null = null;
@@ -51,5 +54,7 @@ export class Reader implements Pinned {
       (s) => s.qos === first!.qos && !s.noLocal && !s.retainAsPublished && s.identifier === 0,
     );
     this.uniformQos = first === undefined ? 0 : isUniform ? first.qos : -1;
+    this.withinCount = -1;
+    this.withinBytes = -1;
   }
 }

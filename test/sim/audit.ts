@@ -2,7 +2,21 @@
 // source should have to exist for it.
 
 import type { Connection } from "../../src/net/connection.ts";
+import {
+  ENTRY_FIRST_RUN,
+  ENTRY_LAST_RUN,
+  ENTRY_NEXT,
+  ENTRY_STRIDE,
+  NO_LINK,
+  RUN_CLASS,
+  RUN_FIRST,
+  RUN_PUBLISHER,
+  RUN_STRIDE,
+} from "../../src/log/segment.ts";
+import { frameBytes } from "../../src/packet/frame.ts";
 import type { Router } from "../../src/router/router.ts";
+import { classQos } from "../../src/router/runClass.ts";
+import type { Session } from "../../src/session/session.ts";
 
 /** Throws when a budget differs from the sum of what is held in its name. */
 export function audit(router: Router, connections: Iterable<Connection>): void {
@@ -21,6 +35,53 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   same("parked chunks", budgets.parked.used, parked);
   same("residues", budgets.residue.used, residue);
   same("log", budgets.log.used, log);
+}
+
+/** Throws when a session whose client is away is owed more than its quota. Call behind a tick. */
+export function auditQuotas(router: Router): void {
+  for (const session of router.sessions.all()) {
+    if (session.port !== null) continue;
+    const { messages, bytes } = owed(router, session);
+    const { clientIdentifier, queueMessagesMax, queueBytesMax } = session;
+    if (messages > queueMessagesMax || bytes > queueBytesMax) {
+      throw new Error(
+        `${clientIdentifier} is owed ${messages} of ${queueMessagesMax} messages, ${bytes} of ${queueBytesMax} bytes`,
+      );
+    }
+  }
+}
+
+/** QoS 1 and 2 messages that the session has not been sent: each filter's chain gone through on its own. */
+function owed(router: Router, session: Session): { messages: number; bytes: number } {
+  const bytesOf = new Map<number, number>();
+  for (const subscription of session.reader.pending) {
+    let segment = subscription.segment;
+    let entry = subscription.entry;
+    let from = subscription.from;
+    while (segment !== null) {
+      const at = entry * ENTRY_STRIDE;
+      const lastRun = segment.entries[at + ENTRY_LAST_RUN]!;
+      for (let run = segment.entries[at + ENTRY_FIRST_RUN]!; run <= lastRun; run++) {
+        const runAt = run * RUN_STRIDE;
+        const isOwn = subscription.noLocal && segment.runs[runAt + RUN_PUBLISHER] === session.number;
+        const qos = Math.min(classQos(segment.runs[runAt + RUN_CLASS]!), subscription.qos);
+        let offset = segment.baseOffset + segment.runs[runAt + RUN_FIRST]!;
+        let frame = segment.runStart(run);
+        for (; frame < segment.runEnd(run); offset++) {
+          const length = frameBytes(segment.bytes, frame);
+          if (frame >= from && qos > 0 && !isOwn) bytesOf.set(offset, length);
+          frame += length;
+        }
+      }
+      const next: number = segment.entries[at + ENTRY_NEXT]!;
+      segment = next === NO_LINK ? null : router.log.segments[next >>> 16]!;
+      entry = next & 0xffff;
+      from = 0;
+    }
+  }
+  let bytes = 0;
+  for (const length of bytesOf.values()) bytes += length;
+  return { messages: bytesOf.size, bytes };
 }
 
 function same(name: string, budgeted: number, held: number): void {

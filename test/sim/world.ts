@@ -10,7 +10,7 @@ import type { ListenerSettings } from "../../src/net/settings.ts";
 import type { Scheduler } from "../../src/router/readyQueue.ts";
 import { Router } from "../../src/router/router.ts";
 import type { RouterSettings } from "../../src/router/settings.ts";
-import { audit } from "./audit.ts";
+import { audit, auditQuotas } from "./audit.ts";
 import type { Random } from "./random.ts";
 import { SimSocket, type SocketShape } from "./socket.ts";
 
@@ -115,6 +115,8 @@ export interface WorldShape {
   readonly listener?: Partial<ListenerSettings>;
   /** Compares every budget with what its owners hold at every so many steps; 0 never. */
   readonly auditEvery?: number;
+  /** Quotas hold behind every tick; false where that is more than one tick may do. */
+  readonly quotasAtEveryTick?: boolean;
 }
 
 export class World implements HostListener {
@@ -129,6 +131,7 @@ export class World implements HostListener {
   readonly budgetBytes: number;
   private readonly sockets = new Set<SimSocket>();
   private readonly auditEvery: number;
+  private readonly quotasAtEveryTick: boolean;
   private readonly timers: Timer[];
   private steps = 0;
 
@@ -138,13 +141,14 @@ export class World implements HostListener {
     this.listener = { ...listenerSettings, ...shape.listener };
     this.budgetBytes = settings.memoryBytes;
     this.auditEvery = shape.auditEvery ?? 1;
+    this.quotasAtEveryTick = shape.quotasAtEveryTick ?? true;
     this.router = new Router(settings, { clock: this.clock, scheduler: this.scheduler, seed: random.next() });
     this.host = new Host(this.router, this, "assigned-");
     const { host, clock } = this;
     this.timers = [
       { everyMs: RELAX_MS, dueMs: clock.ms + RELAX_MS, run: () => host.relax() },
       { everyMs: TRICKLE_MS, dueMs: clock.ms + TRICKLE_MS, run: () => host.trickle() },
-      { everyMs: TICK_MS, dueMs: clock.ms + TICK_MS, run: () => host.tick() },
+      { everyMs: TICK_MS, dueMs: clock.ms + TICK_MS, run: () => this.tick() },
     ];
   }
 
@@ -214,6 +218,11 @@ export class World implements HostListener {
       this.scheduler.runMicrotasks();
     }
     this.clock.ms = until;
+  }
+
+  private tick(): void {
+    this.host.tick();
+    if (this.quotasAtEveryTick) auditQuotas(this.router);
   }
 
   step(ms: number): void {
