@@ -126,6 +126,7 @@ export const errors = Object.freeze({
     "User Name or Password is wrong",
   ),
   notAuthorized: mqttError(ReasonCode.NotAuthorized, "§3.1.4", "client is not authorized"),
+  banned: mqttError(ReasonCode.Banned, "§3.2.2.2", "client is banned"),
   badAuthenticationMethod: mqttError(
     ReasonCode.BadAuthenticationMethod,
     "§4.12",
@@ -219,6 +220,11 @@ export const errors = Object.freeze({
   authNotStarted: violation("MQTT-4.12.0-7", "AUTH without an Authentication Method in CONNECT"),
   serverShuttingDown: mqttError(ReasonCode.ServerShuttingDown, "§4.13", "server is shutting down"),
   serverUnavailable: mqttError(ReasonCode.ServerUnavailable, "§3.2.2.2", "server is unavailable"),
+  connectionRateExceeded: mqttError(
+    ReasonCode.ConnectionRateExceeded,
+    "§3.2.2.2",
+    "connections come too fast",
+  ),
   maximumConnectTime: mqttError(
     ReasonCode.MaximumConnectTime,
     "§3.14.2.1",

@@ -1,0 +1,188 @@
+// From settings to an access control: the authenticators that are configured, the chain of every listener, and the files
+// that are read, now and whenever they change.
+
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { AuthenticatorName, AuthSettings, JwtSettings } from "../net/authSettings.ts";
+import { AUTHENTICATOR_NAMES } from "../net/authSettings.ts";
+import { AccessControl, type ListenerAccess, type RightsOf } from "./accessControl.ts";
+import { Attempts } from "./attempts.ts";
+import type { Authenticator, CertificateIdentity } from "./authenticator.ts";
+import { shown } from "./authenticator.ts";
+import { CertificateAuthenticator } from "./certificate.ts";
+import { type Authenticate, EmbeddedAuthenticator } from "./embedded.ts";
+import { HttpAuthenticator } from "./http.ts";
+import { JwtAuthenticator } from "./jwt.ts";
+import { type FileKeys, JwksFileKeys, JwksUrlKeys, type JwtKeys, PemKeys, SecretKeys } from "./jwtKeys.ts";
+import { parsePasswordFile } from "./passwordFile.ts";
+import { Passwords } from "./passwords.ts";
+import { ScramAuthenticator } from "./scramAuthenticator.ts";
+import { Secret } from "./secret.ts";
+import { readTable, UserList } from "./userList.ts";
+
+/** What is to be known of a listener. */
+export interface AuthListener {
+  readonly section: string;
+  /** User Name → password or hash; null where there is no table. */
+  readonly users: ReadonlyMap<string, string> | null;
+  /** Null: the broker's. */
+  readonly authChain: readonly AuthenticatorName[] | null;
+  /** Null: only where nobody can log in otherwise. */
+  readonly allowAnonymous: boolean | null;
+  /** Where clients may show certificates: what of one is a user's name. */
+  readonly identity: CertificateIdentity | null;
+  readonly tenantFromOrganization: boolean;
+}
+
+/** A file that is read at the start and again when it changes. */
+export interface AuthFile {
+  readonly path: string;
+  /** For messages: "the password file". */
+  readonly what: string;
+  /** Takes the text of the file. Rejects with FileError when it is not good, and then nothing changes. */
+  load(text: string): Promise<void>;
+}
+
+export interface Authentication {
+  readonly access: AccessControl;
+  readonly files: readonly AuthFile[];
+  readonly passwords: Passwords;
+  /** Forgets every answer that was remembered: a reload was asked for. */
+  forget(): void;
+}
+
+export interface AuthParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly rightsOf: RightsOf;
+  readonly authenticate?: Authenticate | undefined;
+}
+
+/** How often the log is told that keys cannot be fetched. */
+const WARNING_MS = 60_000;
+
+/** Throws FileError for tables that cannot be read. The files are yet to be loaded: until then they know nobody. */
+export function createAuthentication(
+  settings: AuthSettings,
+  listeners: readonly AuthListener[],
+  parts: AuthParts,
+): Authentication {
+  const { clock, logger } = parts;
+  const secret = new Secret();
+  const attempts = new Attempts(settings.limits, clock, attemptsLog(logger));
+  const passwords = new Passwords(clock, secret, settings.verifiedMs);
+  const refusalOf: ConstructorParameters<typeof UserList>[3] = ({ remoteAddress, userName }) =>
+    attempts.refusal(remoteAddress, userName);
+  const newList = (name: string): UserList => new UserList(name, passwords, secret, refusalOf);
+
+  const files: AuthFile[] = [];
+  const shared = new Map<AuthenticatorName, Authenticator>();
+  const fileList = settings.file === null ? null : newList("file");
+  if (settings.file !== null && fileList !== null) {
+    const path = settings.file;
+    const load = async (text: string): Promise<void> => fileList.replace(parsePasswordFile(text, path));
+    files.push({ path, what: "the password file", load });
+    shared.set("file", fileList);
+  }
+  if (settings.jwt !== null) {
+    const keys = jwtKeys(settings.jwt, files, parts);
+    shared.set("jwt", new JwtAuthenticator(settings.jwt, keys, clock));
+  }
+  const http = settings.http === null ? null : new HttpAuthenticator(settings.http, clock, secret, refusalOf);
+  if (http !== null) shared.set("http", http);
+  if (parts.authenticate !== undefined) shared.set("function", new EmbeddedAuthenticator(parts.authenticate));
+  const identities = new Map(listeners.map(({ section, identity }) => [section, identity ?? "cn"] as const));
+  const certificate = new CertificateAuthenticator((section) => identities.get(section) ?? "cn");
+
+  const access = new Map<string, ListenerAccess>();
+  for (const listener of listeners) {
+    const own = new Map(shared);
+    const table = tableOf(listener, newList, secret, logger);
+    if (table !== null) own.set("table", table);
+    if (listener.identity !== null) own.set("certificate", certificate);
+    const lists = [table, fileList].filter((list) => list !== null);
+    if (lists.length > 0) own.set("scram", new ScramAuthenticator(lists, secret));
+    const chain = chainOf(listener.authChain ?? settings.chain, own);
+    const { tenantFromOrganization } = listener;
+    const allowAnonymous = listener.allowAnonymous ?? chain.length === 0;
+    access.set(listener.section, { chain, allowAnonymous, tenantFromOrganization });
+  }
+  return {
+    access: new AccessControl(access, attempts, parts.rightsOf, logger),
+    files,
+    passwords,
+    forget() {
+      passwords.forget();
+      http?.forget();
+    },
+  };
+}
+
+/** Those of `names` that are there. An embedded function that no list names is asked first. */
+function chainOf(
+  names: readonly AuthenticatorName[] | null,
+  own: ReadonlyMap<AuthenticatorName, Authenticator>,
+): Authenticator[] {
+  const order = names ?? AUTHENTICATOR_NAMES;
+  const isNamed = order.includes("function") && names !== null;
+  const all: readonly AuthenticatorName[] = isNamed
+    ? order
+    : ["function", ...order.filter((name) => name !== "function")];
+  return all.map((name) => own.get(name)).filter((authenticator) => authenticator !== undefined);
+}
+
+function tableOf(
+  { section, users }: AuthListener,
+  newList: (name: string) => UserList,
+  secret: Secret,
+  logger: Logger,
+): UserList | null {
+  if (users === null) return null;
+  const where = `[${section}.connections] auth`;
+  const table = readTable(users, where, secret);
+  if (table.plain > 0) {
+    const text = `${table.plain} passwords stand in plain text in the configuration; a hash, as \`millrace passwd\` writes it, does as well`;
+    logger.warn({ listener: section, users: table.plain }, `${where}: ${text}`);
+  }
+  const list = newList("table");
+  list.replace(table.users);
+  return list;
+}
+
+function jwtKeys(settings: JwtSettings, files: AuthFile[], { clock, logger }: AuthParts): JwtKeys {
+  const { key, algorithms, jwksRefreshMs } = settings;
+  if (key.kind === "url") {
+    let nextWarningMs = 0;
+    return new JwksUrlKeys(key.url, jwksRefreshMs, clock, (reason) => {
+      const now = clock.nowMs();
+      if (now < nextWarningMs) return;
+      nextWarningMs = now + WARNING_MS;
+      logger.warn({}, `the keys of tokens cannot be fetched: ${reason}`);
+    });
+  }
+  const { path, kind } = key;
+  const keys: FileKeys =
+    kind === "secret"
+      ? new SecretKeys(path, algorithms)
+      : kind === "pem"
+        ? new PemKeys(path, algorithms)
+        : new JwksFileKeys(path);
+  files.push({ path, what: "the keys of tokens", load: (text) => keys.load(text) });
+  return keys;
+}
+
+function attemptsLog(logger: Logger): ConstructorParameters<typeof Attempts>[2] {
+  return {
+    addressBanned(address, failures, seconds) {
+      logger.warn(
+        { remote: address, failures, seconds },
+        `${address} is banned for ${seconds} s: failed attempts`,
+      );
+    },
+    userGuarded(userName, failures) {
+      const text =
+        "is being guessed at: until it ends the user can log in only from where it has logged in before";
+      logger.warn({ user: userName.slice(0, 64), failures }, `user ${shown(userName)} ${text}`);
+    },
+  };
+}
