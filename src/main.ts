@@ -7,6 +7,7 @@ import { VERSION } from "./base/version.ts";
 import type { Broker } from "./broker.ts";
 import { startBroker } from "./broker.ts";
 import { runCommandLine } from "./cli/commandLine.ts";
+import { ServiceManager } from "./cli/serviceManager.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { loadConfig } from "./config/load.ts";
 import type { ProgramLogger } from "./config/logger.ts";
@@ -23,6 +24,7 @@ const SAME_SIGNAL_MS = 500;
 
 const commandLine = await runCommandLine(process.argv.slice(2));
 const logger = createLogger(commandLine);
+const serviceManager = new ServiceManager(logger);
 let broker: Broker | undefined;
 /** When the first signal came, on the clock of performance.now(). */
 let stoppingSince: number | undefined;
@@ -48,6 +50,8 @@ async function start(loaded: LoadedConfig): Promise<void> {
   try {
     broker = await startBroker(loaded.settings, logger);
     logListeners(logger, loaded, broker.listeners);
+    const count = broker.listeners.length;
+    serviceManager.ready(`${count} listener${count === 1 ? "" : "s"}`);
   } catch (error) {
     refuse(error, loaded);
   }
@@ -68,6 +72,7 @@ function stop(signal: StopSignal): void {
   }
   if (broker === undefined) exit(0);
   stoppingSince = performance.now();
+  serviceManager.stopping();
   logger.info({ signal }, `stopping on ${signal}; once more stops at once`);
   broker.stop().then(() => {
     logger.info({}, "stopped");
