@@ -32,6 +32,15 @@ async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string
   }
 }
 
+/** The next message with `part`; those before it are left out. */
+async function messageWith(messages: AsyncGenerator<string>, part: string): Promise<string> {
+  for (;;) {
+    const { value, done } = await messages.next();
+    if (done === true) throw new Error(`nobody said ${part}`);
+    if (value.includes(part)) return value;
+  }
+}
+
 describe("service manager", () => {
   test.each([
     [{}, null],
@@ -57,16 +66,10 @@ describe("service manager", () => {
       stdio: ["ignore", "ignore", "inherit"],
     });
     try {
-      // The watchdog runs while the broker starts: its signs come before READY=1, between, or after.
-      let line = String((await messages.next()).value);
-      while (line.endsWith("WATCHDOG=1")) line = String((await messages.next()).value);
-      expect(line).toContain("READY=1");
-      expect(line).toContain("STATUS=1 listener");
-      expect((await messages.next()).value).toEndWith("WATCHDOG=1");
+      expect(await messageWith(messages, "READY=1")).toContain("STATUS=1 listener");
+      await messageWith(messages, "WATCHDOG=1");
       broker.kill("SIGTERM");
-      do line = String((await messages.next()).value);
-      while (line.endsWith("WATCHDOG=1"));
-      expect(line).toContain("STOPPING=1");
+      await messageWith(messages, "STOPPING=1");
       expect(await broker.exited).toBe(0);
     } finally {
       broker.kill("SIGKILL");
