@@ -6,6 +6,7 @@
 // one frame a piece too, but they lie in the segment: each reader stamps it and writes before the next one does.
 
 import { assert } from "../base/assert.ts";
+import type { Budget } from "../base/budget.ts";
 import type { Segment } from "../log/segment.ts";
 import type { Reader } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
@@ -17,7 +18,10 @@ export const BATCH_PIECES_MAX = 1024;
 export const BATCH_BYTES = 64 * 1024;
 /** A larger frame is not rendered: its payload is written from the log. */
 export const RENDERED_FRAME_MAX = 64 * 1024;
-const CAPACITY = BATCH_BYTES + RENDERED_FRAME_MAX + 4096;
+/** A frame that is rendered may be longer than it lies in the log, by its Subscription Identifiers most of all. */
+const CAPACITY = BATCH_BYTES + RENDERED_FRAME_MAX + 4096 + 64;
+/** Budgeted bytes of one batch: its frames, and for each piece five numbers and a reference. */
+export const BATCH_COST = CAPACITY + BATCH_PIECES_MAX * (4 + 8 + 4 + 4 + 1 + 8) + 4;
 /** Readers with more pending filters than this render for themselves. */
 const SHARED_FILTERS_MAX = 32;
 
@@ -68,6 +72,11 @@ export class Batch {
   private readonly options = new Float64Array(SHARED_FILTERS_MAX);
   private readonly startSequence = new Float64Array(SHARED_FILTERS_MAX);
   private readonly startByte = new Uint32Array(SHARED_FILTERS_MAX);
+
+  constructor(budget: Budget) {
+    const taken = budget.take(BATCH_COST);
+    assert(taken, "the budget holds every batch");
+  }
 
   /** Notes whose view the batch is going to be; pieces follow. */
   begin(
@@ -138,13 +147,20 @@ export class Batch {
 
   /**
    * Makes room for a piece of `bytes` bytes. One that a batch never has (properties of a large frame) gets a buffer
-   * of its own, as large as a packet may be, until the next batch begins.
+   * of its own, as large as a packet may be; call shrink() when it has left.
    */
   reserve(bytes: number): void {
     if (this.length + bytes <= this.bytes.length) return;
     const grown = Buffer.allocUnsafeSlow(this.length + bytes);
     this.bytes.copy(grown, 0, 0, this.length);
     this.bytes = grown;
+  }
+
+  /** Gives back what reserve() took beside the batch's own bytes: such a frame is alone in it and not shared. */
+  shrink(): void {
+    if (this.kind === BatchKind.InPlace || this.bytes === this.scratch) return;
+    this.bytes = this.scratch;
+    this.shareable = false;
   }
 
   /** Ends a piece of `bytes` bytes that was written at `length`. */

@@ -3,9 +3,15 @@
 import { assert } from "../base/assert.ts";
 import { Budget } from "../base/budget.ts";
 import { segmentCost } from "../log/segment.ts";
+import { BATCH_COST } from "./batch.ts";
+
+/** Batches that readers may share at one time. */
+export const SHARED_BATCHES = 4;
+/** And the one that is rendered for a single session. */
+const RENDER_BYTES = (SHARED_BATCHES + 1) * BATCH_COST;
 
 /** Shares in 64ths of the memory. */
-const LOG = 26; // segments with their run and posting tables
+const LOG = 26; // segments with their run and posting tables, and what deliveries are rendered in
 const PARTIAL = 16; // packets that are still arriving: at least one of Maximum Packet Size
 const RETAINED = 8;
 const SESSIONS = 5; // subscriptions, client identifiers, Topic Aliases, QoS 2 identifiers
@@ -16,6 +22,7 @@ const SHARES = 64;
 
 export interface Budgets {
   readonly log: Budget;
+  readonly render: Budget;
   readonly partial: Budget;
   readonly retained: Budget;
   readonly sessions: Budget;
@@ -25,9 +32,11 @@ export interface Budgets {
 }
 
 export function divide(memoryBytes: number): Budgets {
-  const part = (name: string, share: number) => new Budget(name, Math.floor((memoryBytes * share) / SHARES));
+  const bytesOf = (share: number) => Math.floor((memoryBytes * share) / SHARES);
+  const part = (name: string, share: number) => new Budget(name, bytesOf(share));
   const budgets: Budgets = {
-    log: part("log", LOG),
+    log: new Budget("log", bytesOf(LOG) - RENDER_BYTES),
+    render: new Budget("render", RENDER_BYTES),
     partial: part("partial packets", PARTIAL),
     retained: part("retained", RETAINED),
     sessions: part("sessions", SESSIONS),

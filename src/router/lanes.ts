@@ -2,6 +2,7 @@
 // lie (raw lane), small scattered ones gathered into one write (gather lane); everything else is rendered in a batch
 // that neighbours share, stamped with this session's identifiers (rendered lane). @hot
 
+import type { Budget } from "../base/budget.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Offset } from "../base/brand.ts";
 import type { CommitLog } from "../log/commitLog.ts";
@@ -22,6 +23,7 @@ import { type Reader, ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { BATCH_BYTES, Batch, BatchKind, RENDERED_FRAME_MAX } from "./batch.ts";
+import { SHARED_BATCHES } from "./budgets.ts";
 import type { Filters } from "./filters.ts";
 import { advanceTo, cutFrameEnd, earliest, park, toNextEntry } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
@@ -35,9 +37,6 @@ const GATHER_BELOW = 16 * 1024;
 const SCATTERED_BELOW = 4096;
 /** Writes of one reader in one turn. */
 const WRITES_PER_TURN = 4;
-/** Batches that readers may share at one time. */
-export const BATCHES = 4;
-
 /** How a write went. */
 const Wrote = { All: 0, Part: 1, Gone: 2, NoWindow: 3 } as const;
 
@@ -50,6 +49,8 @@ export class Lanes {
   private readonly batchMessagesMax: number;
   readonly renderer: Renderer;
   private readonly batches: Batch[] = [];
+  /** For what one session alone gets: redelivery, and its part of a share group's messages. */
+  readonly single: Batch;
   private nextBatch = 0;
   /** Identifiers taken for the pieces of the write under way. */
   private readonly taken = new Uint16Array(2048);
@@ -61,6 +62,7 @@ export class Lanes {
     stats: Stats,
     clock: Clock,
     batchMessagesMax: number,
+    budget: Budget,
   ) {
     this.log = log;
     this.filters = filters;
@@ -69,7 +71,8 @@ export class Lanes {
     this.clock = clock;
     this.batchMessagesMax = batchMessagesMax;
     this.renderer = new Renderer(log);
-    for (let i = 0; i < BATCHES; i++) this.batches.push(new Batch());
+    for (let i = 0; i < SHARED_BATCHES; i++) this.batches.push(new Batch(budget));
+    this.single = new Batch(budget);
   }
 
   /** What the port owes leaves first. False: the reader waits for the socket. */
@@ -172,7 +175,9 @@ export class Lanes {
       return this.writeGathered(reader, session, port);
     }
     const batch = this.batchInPlace(reader, session, subscription) ?? this.batchRendered(reader, session);
-    return this.writeBatch(batch, reader, session, port);
+    const wrote = this.writeBatch(batch, reader, session, port);
+    batch.shrink();
+    return wrote;
   }
 
   /** Nothing else is owed behind the subscription's present entry. */
@@ -261,7 +266,7 @@ export class Lanes {
 
   private batchFor(reader: Reader, session: Session, second: number, kind: BatchKind): Batch | null {
     if (!this.mayShare(session)) return null;
-    for (let i = 0; i < BATCHES; i++) {
+    for (let i = 0; i < SHARED_BATCHES; i++) {
       const batch = this.batches[i]!;
       if (batch.serves(reader, session, second, kind)) return batch;
     }
@@ -279,7 +284,7 @@ export class Lanes {
   }
 
   private freshBatch(): Batch {
-    this.nextBatch = (this.nextBatch + 1) % BATCHES;
+    this.nextBatch = (this.nextBatch + 1) % SHARED_BATCHES;
     return this.batches[this.nextBatch]!;
   }
 

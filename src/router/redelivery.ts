@@ -8,7 +8,7 @@ import { InflightState } from "../session/inflight.ts";
 import { ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import { pubrel } from "./acknowledge.ts";
-import { Batch, BatchKind } from "./batch.ts";
+import { type Batch, BatchKind } from "./batch.ts";
 import type { Lanes } from "./lanes.ts";
 import { renderSingle } from "./single.ts";
 import type { Stats } from "./stats.ts";
@@ -18,7 +18,6 @@ export class Redelivery {
   private readonly lanes: Lanes;
   private readonly stats: Stats;
   private readonly clock: Clock;
-  private readonly batch = new Batch();
   private readonly control = new ByteWriter();
 
   constructor(log: CommitLog, lanes: Lanes, stats: Stats, clock: Clock) {
@@ -58,8 +57,8 @@ export class Redelivery {
     offset: Session["redelivery"][0]["offset"],
     state: number,
   ): void {
-    const { batch, lanes } = this;
-    const port = session.port!;
+    const { lanes } = this;
+    const batch = lanes.single;
     const second = (this.clock.nowMs() / 1000) >>> 0;
     batch.begin(session.reader, session, second, this.log.head, BatchKind.Rendered, false);
     const resentAt = state === InflightState.Qos1 ? 1 : 2;
@@ -73,6 +72,13 @@ export class Redelivery {
     batch.bytes[hole] = identifier >>> 8;
     batch.bytes[hole + 1] = identifier;
     session.resent++;
+    this.write(session, batch);
+    batch.shrink();
+  }
+
+  private write(session: Session, batch: Batch): void {
+    const { lanes } = this;
+    const port = session.port!;
     const wrote = port.write(batch.bytes, 0, batch.length);
     lanes.renderer.introduced.length = 0; // the frame leaves: now, or as the rest that the port keeps
     if (wrote < 0) return;

@@ -74,7 +74,8 @@ export class Router implements LogOwner {
     this.pacing = new Pacing(log.postings, clock, settings.paceDebtBytes, settings.stallMs);
     this.retained = new Retained(budgets.retained, stats, clock);
     this.ingest = new Ingest(log, this.filters, this.pacing, this.retained, this.ready, stats, clock);
-    this.lanes = new Lanes(log, this.filters, this.ready, stats, clock, settings.batchMessagesMax);
+    const { batchMessagesMax } = settings;
+    this.lanes = new Lanes(log, this.filters, this.ready, stats, clock, batchMessagesMax, budgets.render);
     const { filters, ready, lanes } = this;
     this.groups = new ShareGroups(log, filters, ready, lanes, stats, clock, settings.sharedStrategy, seed);
     this.replays = new Replays(log, filters, this.retained, this.ingest);
@@ -144,6 +145,11 @@ export class Router implements LogOwner {
     const publisher = new Publisher(session, terms, this.budgets.sessions);
     this.pacing.begin(publisher);
     return publisher;
+  }
+
+  /** The session has other rights than before: what they do not permit any more ends. */
+  rightsChanged(session: Session): void {
+    session.reader.refresh();
   }
 
   /** The socket of the session's connection takes bytes again. */

@@ -17,7 +17,7 @@ import { InflightState } from "../session/inflight.ts";
 import { Reader, ReaderState } from "../session/reader.ts";
 import type { GroupMembership, Session } from "../session/session.ts";
 import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
-import { BATCH_PIECES_MAX, Batch, BatchKind } from "./batch.ts";
+import { BATCH_PIECES_MAX, type Batch, BatchKind } from "./batch.ts";
 import type { Filters } from "./filters.ts";
 import type { Lanes } from "./lanes.ts";
 import { advanceTo } from "./position.ts";
@@ -60,7 +60,7 @@ export class ShareGroups {
   private readonly byReader = new Map<Reader, ShareGroup>();
   private readonly byNumber = new Map<number, ShareGroup>();
   private nextNumber = 1;
-  private readonly batch = new Batch();
+  private readonly batch: Batch;
   private readonly log: CommitLog;
   private readonly filters: Filters;
   private readonly ready: ReadyQueue;
@@ -84,6 +84,7 @@ export class ShareGroups {
     this.filters = filters;
     this.ready = ready;
     this.lanes = lanes;
+    this.batch = lanes.single;
     this.stats = stats;
     this.clock = clock;
     this.strategy = strategy;
@@ -205,6 +206,7 @@ export class ShareGroups {
       const member = this.choose(group);
       if (group.returned.length > 0) this.writeReturned(group, member);
       else this.writeShare(group, member, eligible);
+      this.batch.shrink();
     }
     this.ready.push(reader);
     return this.stats.bytesOut - before;

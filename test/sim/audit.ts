@@ -14,6 +14,7 @@ import {
   RUN_STRIDE,
 } from "../../src/log/segment.ts";
 import { frameBytes } from "../../src/packet/frame.ts";
+import { BatchKind } from "../../src/router/batch.ts";
 import type { Router } from "../../src/router/router.ts";
 import { classQos } from "../../src/router/runClass.ts";
 import type { Session } from "../../src/session/session.ts";
@@ -35,6 +36,19 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   same("parked chunks", budgets.parked.used, parked);
   same("residues", budgets.residue.used, residue);
   same("log", budgets.log.used, log);
+  same("render", budgets.render.used, renderBytes(router));
+}
+
+/** What deliveries are rendered in; a frame larger than that had room of its own, which is gone by now. */
+function renderBytes({ lanes }: Router): number {
+  let bytes = 0;
+  for (const batch of [...lanes["batches"], lanes.single]) {
+    const { at, source, sourceByte, hole, qos, offset } = batch;
+    bytes += batch.kind === BatchKind.InPlace ? batch["scratch"].length : batch.bytes.length;
+    for (const perPiece of [at, sourceByte, hole, qos, offset]) bytes += perPiece.byteLength;
+    bytes += source.length * 8;
+  }
+  return bytes;
 }
 
 /** Throws when a session whose client is away is owed more than its quota. Call behind a tick. */

@@ -17,7 +17,7 @@ const SIZES = [4, 10, 60, 130, 500, 3_000, 20_000];
 
 /** A log of little more than a megabyte: readers that lag are cut short, those that are away lose their oldest. */
 const TIGHT: WorldShape = {
-  router: { memoryBytes: 3 * MIB, paceDebtBytes: 128 * 1024, stallMs: 500 },
+  router: { memoryBytes: 5 * MIB, paceDebtBytes: 128 * 1024, stallMs: 500 },
   listener: { packetBytesMax: MIB / 2, queueMessagesMax: 200 },
 };
 
