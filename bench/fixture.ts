@@ -3,6 +3,8 @@
 
 import { ByteWriter } from "../src/base/byteWriter.ts";
 import { Connection, type ConnectionHost, type Socket } from "../src/net/connection.ts";
+import { ConnectionStats } from "../src/net/connectionStats.ts";
+import { NO_LIMITS, Tally } from "../src/net/limits.ts";
 import type { ListenerSettings } from "../src/net/settings.ts";
 import { frameBytes, PacketType } from "../src/packet/frame.ts";
 import { Router } from "../src/router/router.ts";
@@ -51,6 +53,7 @@ const LISTENER: ListenerSettings = {
   emptyClientIdentifier: true,
   queueMessagesMax: 100_000,
   queueBytesMax: 16 * MIB,
+  limits: NO_LIMITS,
   users: null,
 };
 
@@ -186,8 +189,14 @@ export class Fixture {
       router: this.router,
       out: new ByteWriter(64 * 1024),
       paused: new Set<Connection>(),
+      overdrawn: new Set<Connection>(),
       connectionsMax: ROUTER.connectionsMax,
+      access: null,
+      revision: 0,
+      users: new Tally(),
+      stats: new ConnectionStats(),
       assignIdentifier: () => `assigned-${this.connections}`,
+      isAssigned: () => false,
       connected: () => {},
       closed: () => {},
       pressed: () => {},

@@ -1,6 +1,7 @@
 // The keys of listeners and of the connections that come in through them.
 
 import { type Keys, KIB, MIB, PACKET_BYTES_MAX, REMAINING_LENGTH_MAX, TIB } from "./key.ts";
+import { LIMIT_KEYS } from "./limitKeys.ts";
 
 /** `[v4.N]` and `[v5.N]`: both speak every version, unless `versions` narrows it. */
 export const LISTENER_KEYS = {
@@ -39,7 +40,7 @@ export const CONNECTION_KEYS = {
     minimum: 10,
     maximum: 3_600_000,
     unit: "ms",
-    doc: "Time from the connection to its whole CONNECT",
+    doc: "Time from the connection to its whole CONNECT and the verdict on it",
   },
   auth: {
     kind: "users",
@@ -173,12 +174,5 @@ export const CONNECTION_KEYS = {
     effect: "none",
     doc: "Read pause of older brokers",
   },
-  max_client_id_len: {
-    kind: "integer",
-    default: null,
-    minimum: 0,
-    maximum: Number.MAX_SAFE_INTEGER,
-    effect: "none",
-    doc: "Client identifier length of older brokers",
-  },
+  ...LIMIT_KEYS,
 } as const satisfies Keys;

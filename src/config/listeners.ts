@@ -3,6 +3,7 @@
 import type { ListenerSettings } from "../net/settings.ts";
 import type { RouterSettings } from "../router/settings.ts";
 import { type Address, PACKET_OVERHEAD_BYTES, type ValuesOf } from "./key.ts";
+import { readLimits } from "./limits.ts";
 import { CONNECTION_KEYS, LISTENER_KEYS } from "./listenerKeys.ts";
 import { keyText } from "./problems.ts";
 import type { Document } from "./section.ts";
@@ -83,6 +84,7 @@ function readListener(
     emptyClientIdentifier: limits.allow_empty_client_id,
     queueMessagesMax: limits.max_queued_messages,
     queueBytesMax: limits.max_queued_bytes,
+    limits: readLimits(document, below, limits),
     users: limits.auth,
   };
 }

@@ -6,6 +6,8 @@ export interface Closed {
   readonly reason: number;
   readonly statement?: string;
   readonly message: string;
+  /** More for the log, never for the client, never a secret. */
+  readonly detail?: string;
 }
 
 export const CloseCause = {
@@ -13,5 +15,10 @@ export const CloseCause = {
   lost: { cause: "lost", reason: 0, message: "the network connection was lost" },
   refused: { cause: "refused", reason: 0, message: "the connection was refused" },
   connectTimeout: { cause: "connect_timeout", reason: 0, message: "no CONNECT came in time" },
+  authenticationTimeout: {
+    cause: "connect_timeout",
+    reason: 0,
+    message: "the client's authentication was not over in time",
+  },
   noMemory: { cause: "no_memory", reason: 0x97, message: "the budget for unfinished packets is used up" },
 } as const satisfies Record<string, Closed>;

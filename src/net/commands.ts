@@ -58,7 +58,9 @@ export function command(
       return;
     case PacketType.Auth: {
       const auth = decodeAuth(connection.level, chunk, body, end);
-      connection.fail(isMqttError(auth) ? auth : errors.authNotStarted); // [MQTT-4.12.0-6]
+      connection.flush(out);
+      if (connection.authentication !== null) connection.authentication.auth(auth);
+      else connection.fail(isMqttError(auth) ? auth : errors.authNotStarted); // [MQTT-4.12.0-6]
       return;
     }
     case PacketType.Connect:

@@ -1,7 +1,11 @@
 // Connection: one Network Connection, from bytes to packets and back. It knows no Bun: the listener gives it a socket,
 // the simulation a fake one.
 //
-//   AwaitConnect ──CONNECT──▶ Connected ──DISCONNECT, error, takeover, time──▶ Closing ──▶ Closed
+//   AwaitConnect ──CONNECT──▶ Authenticating ──grant──▶ Connected ──▶ Closing ──▶ Closed
+//        └───────────────────────────┴──error, denial, time─────────────▶┘
+//
+// Connected ends by DISCONNECT, error, takeover, time or the loss of its grant. Where there is no Access (access.ts),
+// a CONNECT leads straight to Connected.
 
 import type { ByteWriter } from "../base/byteWriter.ts";
 import { writeDisconnect } from "../packet/encode.ts";
@@ -12,9 +16,13 @@ import type { Publisher } from "../router/publisher.ts";
 import type { Router } from "../router/router.ts";
 import type { DeliveryPort } from "../session/ports.ts";
 import type { Session } from "../session/session.ts";
+import type { Access, PeerCertificate } from "./access.ts";
+import type { Authentication } from "./authenticating.ts";
 import { type Closed, CloseCause } from "./closeCause.ts";
+import type { ConnectionStats } from "./connectionStats.ts";
 import { refuse } from "./handshake.ts";
-import { Inbound } from "./inbound.ts";
+import { Hold, Inbound } from "./inbound.ts";
+import type { Tally } from "./limits.ts";
 import { type ByteSink, Outbound } from "./outbound.ts";
 import type { ListenerSettings } from "./settings.ts";
 
@@ -33,16 +41,33 @@ export interface ConnectionHost {
   readonly out: ByteWriter;
   /** Connections that stand paused and are let read one chunk now and then. */
   readonly paused: Set<Connection>;
+  /** Connections that are not read until their rate allows more. */
+  readonly overdrawn: Set<Connection>;
   readonly connectionsMax: number;
+  /** Judges every CONNECT; null lets everybody in. */
+  readonly access: Access | null;
+  /** Grows whenever users or rules have changed. */
+  readonly revision: number;
+  /** Connections by user name. */
+  readonly users: Tally;
+  readonly stats: ConnectionStats;
   /** A Client Identifier for a client that gave none. */
   assignIdentifier(): string;
+  /** The Client Identifier looks like one that assignIdentifier() gave. */
+  isAssigned(clientIdentifier: string): boolean;
   connected(connection: Connection): void;
   closed(connection: Connection, closed: Closed): void;
   /** A connection was paused. */
   pressed(): void;
 }
 
-export const ConnectionState = { AwaitConnect: 0, Connected: 1, Closing: 2, Closed: 3 } as const;
+export const ConnectionState = {
+  AwaitConnect: 0,
+  Authenticating: 1,
+  Connected: 2,
+  Closing: 3,
+  Closed: 4,
+} as const;
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
 const KEEP_ALIVE_FACTOR_MS = 1500;
@@ -58,6 +83,10 @@ export class Connection implements DeliveryPort {
   state: ConnectionState = ConnectionState.AwaitConnect;
   session: Session | null = null;
   publisher: Publisher | null = null;
+  /** Null where there is no Access. */
+  authentication: Authentication | null = null;
+  /** CONNECT's, or assigned. */
+  clientIdentifier = "";
   level: ProtocolLevel = 4;
   keepAliveMs = 0;
   /** The client wants Reason Strings and User Properties. */
@@ -66,6 +95,10 @@ export class Connection implements DeliveryPort {
   openedMs: number;
   lastSeenMs: number;
   closeCause: Closed = CloseCause.lost;
+  /** What the layers below know of the client: from TLS, or from a trusted proxy. */
+  certificate: PeerCertificate | null = null;
+  /** Its CONNECT is answered with this, whatever it says: its address has had its share. */
+  refusal: MqttError | null = null;
 
   constructor(
     host: ConnectionHost,
@@ -84,6 +117,11 @@ export class Connection implements DeliveryPort {
     this.inbound = new Inbound(this);
     this.openedMs = clock.nowMs();
     this.lastSeenMs = this.openedMs;
+  }
+
+  /** As proved; as claimed by a client that is not let in; "" is anonymous. */
+  get userName(): string {
+    return this.authentication?.userName ?? "";
   }
 
   // ---- receiving
@@ -175,10 +213,15 @@ export class Connection implements DeliveryPort {
 
   /** Once a second. [MQTT-3.1.2-22] */
   checkTime(nowMs: number): void {
-    if (this.state === ConnectionState.AwaitConnect) {
-      if (nowMs - this.openedMs >= this.listener.connectTimeoutMs) this.close(CloseCause.connectTimeout);
-    } else if (this.state === ConnectionState.Connected && this.keepAliveMs > 0 && !this.inbound.isPaused) {
-      if (nowMs - this.lastSeenMs > this.keepAliveMs) this.fail(errors.keepAliveTimeout);
+    if (this.state < ConnectionState.Connected) {
+      if (nowMs - this.openedMs < this.listener.connectTimeoutMs) return;
+      if (this.state === ConnectionState.AwaitConnect) this.close(CloseCause.connectTimeout);
+      else this.authentication?.late();
+    } else if (this.state === ConnectionState.Connected) {
+      const isReading = this.inbound.hold === Hold.None;
+      if (this.keepAliveMs > 0 && isReading && nowMs - this.lastSeenMs > this.keepAliveMs) {
+        this.fail(errors.keepAliveTimeout);
+      } else this.authentication?.checkTime(nowMs);
     }
   }
 
@@ -191,11 +234,14 @@ export class Connection implements DeliveryPort {
     this.keepAliveMs = seconds * KEEP_ALIVE_FACTOR_MS;
   }
 
-  /** Ends the connection with the error's Reason Code, where the protocol has a packet for it. [MQTT-4.13.1-1] */
-  fail(error: MqttError): void {
+  /**
+   * Ends the connection with the error's Reason Code, where the protocol has a packet for it. [MQTT-4.13.1-1] `detail`
+   * is for the log alone.
+   */
+  fail(error: MqttError, detail?: string, cause?: string): void {
     if (this.state >= ConnectionState.Closing) return;
     if (this.session === null) {
-      refuse(this, error);
+      refuse(this, error, detail, cause);
       return;
     }
     if (this.level === 5 && !this.outbound.owesRest && !this.session.reader.cut) {
@@ -209,7 +255,9 @@ export class Connection implements DeliveryPort {
       }
       out.length = from;
     }
-    this.close({ cause: "error", reason: error.reason, statement: error.statement, message: error.message });
+    const { reason, statement, message } = error;
+    const closed = { cause: cause ?? "error", reason, statement, message };
+    this.close(detail === undefined ? closed : { ...closed, detail });
   }
 
   /** Ends the connection without a further word. */
@@ -236,8 +284,10 @@ export class Connection implements DeliveryPort {
       this.publisher.close();
     }
     const { session } = this;
-    if (session !== null)
+    if (session !== null) {
+      if (session.owner !== "") this.host.users.remove(session.owner);
       router.sessions.connectionEnded(session, this, session.port === this ? session.will : null);
+    }
     this.outbound.close();
     this.host.closed(this, this.closeCause);
   }

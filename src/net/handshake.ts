@@ -6,8 +6,10 @@ import { errors, type MqttError } from "../packet/error.ts";
 import type { Properties } from "../packet/properties.ts";
 import { ReasonCode } from "../packet/reasonCode.ts";
 import { EXPIRY_NEVER } from "../session/session.ts";
-import { type Connection, ConnectionState } from "./connection.ts";
+import type { Grant } from "./access.ts";
 import { CloseCause } from "./closeCause.ts";
+import { type Connection, ConnectionState } from "./connection.ts";
+import { isIdentifierAllowed, isIdentifierOf, limitDepth } from "./limits.ts";
 import type { ListenerSettings } from "./settings.ts";
 
 const PACKET_UNLIMITED = 0xffff_ffff;
@@ -21,35 +23,95 @@ export function answerConnect(connection: Connection, chunk: Buffer, body: numbe
   connection.level = level === LEVEL_UNKNOWN ? 4 : level;
 }
 
-/** CONNACK with the error's code, then the close. A first packet that is no CONNECT gets no answer. */
-export function refuse(connection: Connection, error: MqttError): void {
-  if (connection.state !== ConnectionState.AwaitConnect) return;
-  if (error !== errors.firstNotConnect) {
-    const { out } = connection.host;
+/**
+ * CONNACK with the error's code, then the close. A first packet that is no CONNECT gets no answer. `detail` is for the
+ * log alone.
+ */
+export function refuse(connection: Connection, error: MqttError, detail?: string, cause?: string): void {
+  if (connection.state >= ConnectionState.Connected) return;
+  const { out, stats } = connection.host;
+  if (error !== errors.firstNotConnect && !connection.outbound.owes) {
     const from = out.length;
     writeConnack(out, connection.level, false, error.reason);
     if (out.length > from) connection.outbound.write(out.bytes, from, out.length - from);
     out.length = from;
   }
+  stats.refuse(error.reason);
   const { reason, statement, message } = error;
-  connection.close({ ...CloseCause.refused, reason, statement, message });
+  const closed = { cause: cause ?? CloseCause.refused.cause, reason, statement, message };
+  connection.close(detail === undefined ? closed : { ...closed, detail });
 }
 
-/** Opens or resumes the session and answers, or refuses. */
-export function accept(connection: Connection, connect: Connect): void {
+/** Why the client may not come in, whoever it is; null if nothing speaks against it. */
+export function objection(connection: Connection, connect: Connect): MqttError | null {
+  const { listener } = connection;
+  if (connection.refusal !== null) return connection.refusal;
+  if (!listener.versions.includes(connect.level)) return errors.protocolVersionUnsupported; // [MQTT-3.1.2-2]
+  if (connect.clientIdentifier === "") {
+    const mayBeAssigned = connect.level === 5 || (connect.level === 4 && connect.cleanStart);
+    if (!mayBeAssigned || !listener.emptyClientIdentifier) return errors.clientIdentifierEmpty; // [3.1.1:MQTT-3.1.3-8]
+  } else if (!isIdentifierAllowed(connect.clientIdentifier, listener.limits)) {
+    return errors.clientIdentifierNotValid; // [MQTT-3.1.3-8]
+  }
+  if (connect.will !== undefined) {
+    if (connect.will.qos > listener.qosMax) return errors.willQosNotSupported; // [MQTT-3.2.2-12]
+    if (connect.will.retain && !listener.retainAvailable) return errors.willRetainNotSupported; // [MQTT-3.2.2-13]
+  }
+  return isFull(connection, connect.clientIdentifier) ? errors.quotaExceeded : null;
+}
+
+/** There is no place for one more client, and this one ends nobody's connection. */
+function isFull({ host }: Connection, clientIdentifier: string): boolean {
+  const { router } = host;
+  if (router.stats.connections < host.connectionsMax) return false;
+  return (router.sessions.get(clientIdentifier)?.port ?? null) === null;
+}
+
+interface Objection {
+  readonly error: MqttError;
+  /** For the log. */
+  readonly detail?: string;
+}
+
+/** Why the client may not come in, being who it is; null if it may. */
+function personalObjection(connection: Connection, connect: Connect, grant: Grant): Objection | null {
+  const { clientIdentifier, host, listener } = connection;
+  const { userName } = grant;
+  const { limits } = listener;
+  const known = host.router.sessions.get(clientIdentifier);
+  if (known !== undefined && known.owner !== userName) {
+    return { error: errors.notAuthorized, detail: "the session belongs to another user" };
+  }
+  const isChosen = connect.clientIdentifier !== "" && !host.isAssigned(clientIdentifier);
+  if (isChosen && !isIdentifierOf(userName, clientIdentifier, limits.identifierBinding)) {
+    const detail = "the Client Identifier is not one for this user name";
+    return { error: errors.clientIdentifierNotValid, detail };
+  }
+  const rights = limitDepth(grant.rights, limits.topicLevels);
+  if (connect.will !== undefined && rights !== null && !rights.mayPublish(connect.will.topic)) {
+    return { error: errors.notAuthorized, detail: "the Will may not be published" };
+  }
+  const takesOver = known !== undefined && known.port !== null;
+  if (userName !== "" && host.users.of(userName) - (takesOver ? 1 : 0) >= limits.connectionsPerUser) {
+    return { error: errors.quotaExceeded, detail: "the user has as many connections as it may have" };
+  }
+  return isFull(connection, clientIdentifier) ? { error: errors.quotaExceeded } : null;
+}
+
+/** Opens or resumes the session and answers, or refuses. `data` ends an exchange of authentication. */
+export function admit(connection: Connection, connect: Connect, grant: Grant, data: Uint8Array): void {
   const { listener, host } = connection;
-  connection.level = connect.level;
-  const error = objection(connection, connect);
-  if (error !== null) {
-    refuse(connection, error);
+  const { limits } = listener;
+  const objected = personalObjection(connection, connect, grant);
+  if (objected !== null) {
+    refuse(connection, objected.error, objected.detail);
     return;
   }
   const v5 = connect.level === 5;
   const { properties } = connect;
-  const assigned = connect.clientIdentifier === "" ? host.assignIdentifier() : "";
   const asked = v5 ? (properties.sessionExpiryInterval ?? 0) : connect.cleanStart ? 0 : EXPIRY_NEVER;
   const expiry = Math.min(asked, listener.sessionExpiryMax);
-  const resumed = host.router.open(assigned || connect.clientIdentifier, connect.cleanStart, connection, {
+  const resumed = host.router.open(connection.clientIdentifier, connect.cleanStart, connection, {
     level: connect.level,
     window: Math.min(properties.receiveMaximum ?? 65_535, listener.inflightMax), // [MQTT-3.3.4-7]
     frameMax: properties.maximumPacketSize ?? PACKET_UNLIMITED,
@@ -57,8 +119,8 @@ export function accept(connection: Connection, connect: Connect): void {
     expiryInterval: expiry,
     queueMessagesMax: listener.queueMessagesMax,
     queueBytesMax: listener.queueBytesMax,
-    owner: "",
-    rights: null,
+    owner: grant.userName,
+    rights: limitDepth(grant.rights, limits.topicLevels),
   });
   if (resumed === null) {
     refuse(connection, errors.quotaExceeded);
@@ -67,6 +129,7 @@ export function accept(connection: Connection, connect: Connect): void {
   const { session, present } = resumed;
   session.will = connect.will ?? null;
   connection.session = session;
+  if (grant.userName !== "") host.users.add(grant.userName);
   connection.problemInformation = properties.requestProblemInformation ?? true;
   connection.publisher = host.router.publisher(session, {
     v5,
@@ -77,56 +140,34 @@ export function accept(connection: Connection, connect: Connect): void {
     topicAliasMaximum: listener.topicAliasMaximum,
     receiveMaximum: listener.receiveMaximum,
   });
+  connection.inbound.limitRate(limits.messagesPerSecond, limits.bytesPerSecond);
   const keepAlive = keepAliveOf(connect, listener);
   connection.setKeepAlive(keepAlive);
-  const answer = v5 ? promises(listener, connect, assigned, keepAlive, expiry) : undefined;
+  const answer = v5 ? promises(connection, connect, keepAlive, expiry, data) : undefined;
   const { out } = host;
   const from = out.length;
-  if (!writeConnack(out, connect.level, present, ReasonCode.Success, answer, session.frameMax)) {
+  const fits = writeConnack(out, connect.level, present, ReasonCode.Success, answer, session.frameMax);
+  const length = out.length - from;
+  out.length = from;
+  if (!fits) {
     connection.close(CloseCause.refused);
     return;
   }
   connection.state = ConnectionState.Connected;
-  connection.sendControl(out.bytes, from, out.length - from); // [MQTT-3.2.0-1]
-  out.length = from;
+  connection.sendControl(out.bytes, from, length); // [MQTT-3.2.0-1]
+  host.stats.accepted++;
   host.connected(connection);
   host.router.sessions.start(session);
 }
 
-/** Why the client may not come in, null if it may. */
-function objection(connection: Connection, connect: Connect): MqttError | null {
-  const { listener, host } = connection;
-  if (!listener.versions.includes(connect.level)) return errors.protocolVersionUnsupported; // [MQTT-3.1.2-2]
-  if (connect.properties.authenticationMethod !== undefined) return errors.badAuthenticationMethod; // [MQTT-4.12.0-1]
-  if (connect.clientIdentifier === "") {
-    const mayBeAssigned = connect.level === 5 || (connect.level === 4 && connect.cleanStart);
-    if (!mayBeAssigned || !listener.emptyClientIdentifier) return errors.clientIdentifierEmpty; // [3.1.1:MQTT-3.1.3-8]
-  }
-  if (!authenticated(listener, connect)) return errors.badUserNameOrPassword;
-  if (connect.will !== undefined) {
-    if (connect.will.qos > listener.qosMax) return errors.willQosNotSupported; // [MQTT-3.2.2-12]
-    if (connect.will.retain && !listener.retainAvailable) return errors.willRetainNotSupported; // [MQTT-3.2.2-13]
-  }
-  const { router } = host;
-  if (router.stats.connections >= host.connectionsMax) {
-    const takesOver = router.sessions.get(connect.clientIdentifier)?.port ?? null;
-    if (takesOver === null) return errors.quotaExceeded;
-  }
-  return null;
-}
-
-function authenticated(listener: ListenerSettings, connect: Connect): boolean {
-  if (listener.users === null) return true;
-  const expected = listener.users.get(connect.userName ?? "");
-  const given = connect.password ?? new Uint8Array(0);
-  return expected !== undefined && sameBytes(Buffer.from(expected), given);
-}
-
-/** Compares in time that depends on the lengths only. */
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ (b[i] ?? 0);
-  return difference === 0;
+/** A connected client has other rights from now on. */
+export function applyGrant({ session, listener, host }: Connection, grant: Grant): void {
+  if (session === null) return;
+  const rights = limitDepth(grant.rights, listener.limits.topicLevels);
+  if (session.will !== null && rights !== null && !rights.mayPublish(session.will.topic)) session.will = null;
+  if (session.rights === rights) return;
+  session.rights = rights;
+  host.router.rightsChanged(session);
 }
 
 /** A v3 client's own Keep Alive stands: it cannot be told another. */
@@ -138,23 +179,31 @@ function keepAliveOf(connect: Connect, listener: ListenerSettings): number {
 
 /** The CONNACK properties: what differs from what the specification lets a client assume. */
 function promises(
-  listener: ListenerSettings,
+  connection: Connection,
   connect: Connect,
-  assigned: string,
   keepAlive: number,
   expiry: number,
+  data: Uint8Array,
 ): Properties {
+  const { listener, authentication } = connection;
   const properties: Properties = {};
   if (expiry !== (connect.properties.sessionExpiryInterval ?? 0)) properties.sessionExpiryInterval = expiry;
   if (listener.receiveMaximum < 65_535) properties.receiveMaximum = listener.receiveMaximum;
   if (listener.qosMax < 2) properties.maximumQoS = listener.qosMax as 0 | 1;
   if (!listener.retainAvailable) properties.retainAvailable = false;
   properties.maximumPacketSize = listener.packetBytesMax;
-  if (assigned !== "") properties.assignedClientIdentifier = assigned; // [MQTT-3.1.3-6]
+  if (connect.clientIdentifier === "") {
+    properties.assignedClientIdentifier = connection.clientIdentifier; // [MQTT-3.1.3-6]
+  }
   if (listener.topicAliasMaximum > 0) properties.topicAliasMaximum = listener.topicAliasMaximum;
   if (!listener.wildcardAvailable) properties.wildcardSubscriptionAvailable = false;
   if (!listener.identifiersAvailable) properties.subscriptionIdentifiersAvailable = false;
   if (!listener.sharedAvailable) properties.sharedSubscriptionAvailable = false;
   if (keepAlive !== connect.keepAlive) properties.serverKeepAlive = keepAlive; // [MQTT-3.1.2-21]
+  const method = authentication?.method;
+  if (method !== undefined) {
+    properties.authenticationMethod = method; // [MQTT-4.12.0-5]
+    if (data.length > 0) properties.authenticationData = data;
+  }
   return properties;
 }

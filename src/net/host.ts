@@ -4,8 +4,11 @@
 
 import { ByteWriter } from "../base/byteWriter.ts";
 import type { Router } from "../router/router.ts";
+import type { Access } from "./access.ts";
 import type { Closed } from "./closeCause.ts";
 import type { Connection, ConnectionHost } from "./connection.ts";
+import { ConnectionStats } from "./connectionStats.ts";
+import { Tally } from "./limits.ts";
 
 export const TICK_MS = 1000;
 /** How often a paused publisher is let deliver one chunk, so that its acknowledgements and PINGREQ flow. */
@@ -24,6 +27,8 @@ const TRICKLE_MIN = 2;
 /** The largest chunk that a socket delivers at one time. */
 const CHUNK_BYTES_MAX = 512 * 1024;
 const OUT_BYTES = 64 * 1024;
+/** Clients that are judged anew in one turn. */
+const REVISED_PER_TURN = 128;
 
 /** Who is told of connections, for the log. */
 export interface HostListener {
@@ -39,6 +44,12 @@ export class Host implements ConnectionHost {
   readonly router: Router;
   readonly out = new ByteWriter(OUT_BYTES);
   readonly paused = new Set<Connection>();
+  readonly overdrawn = new Set<Connection>();
+  readonly users = new Tally();
+  readonly stats = new ConnectionStats();
+  /** Set before the first connection comes. */
+  access: Access | null = null;
+  revision = 0;
   readonly open = new Set<Connection>();
   readonly connectionsMax: number;
   /** Open sockets: the connections and some that have not said CONNECT yet, as far as descriptors allow. */
@@ -82,7 +93,14 @@ export class Host implements ConnectionHost {
   }
 
   assignIdentifier(): string {
-    return `${this.identifierPrefix}${++this.assigned}`;
+    let identifier: string;
+    do identifier = `${this.identifierPrefix}${++this.assigned}`;
+    while (this.router.sessions.has(identifier)); // a client may have guessed it
+    return identifier;
+  }
+
+  isAssigned(clientIdentifier: string): boolean {
+    return clientIdentifier.startsWith(this.identifierPrefix);
   }
 
   opened(connection: Connection): void {
@@ -112,8 +130,22 @@ export class Host implements ConnectionHost {
     this.router.tick();
   }
 
+  /**
+   * Users or rules have changed: every client that came in through Access is judged anew, and cut when it lost its
+   * grant; the rest notice nothing. `breathe` lets others have their turn; it is awaited now and then.
+   */
+  async reauthorise(breathe: () => Promise<void>): Promise<void> {
+    this.revision++;
+    let count = 0;
+    for (const connection of [...this.open]) {
+      connection.authentication?.revise();
+      if (++count % REVISED_PER_TURN === 0) await breathe();
+    }
+  }
+
   /** Lets as many paused connections deliver one chunk as the log has room for, each in its turn. */
   trickle(): void {
+    for (const connection of this.overdrawn) connection.inbound.refill();
     let count = Math.max(TRICKLE_MIN, Math.floor(this.router.log.freeBytes / CHUNK_BYTES_MAX / 2));
     for (const connection of [...this.paused]) {
       if (count-- === 0) return;
@@ -129,6 +161,6 @@ export class Host implements ConnectionHost {
 
   /** Somebody is held back: trickle() and relax() have work. Otherwise they need not be called. */
   get isPressed(): boolean {
-    return this.paused.size > 0 || this.router.pacing.pacedFilters > 0;
+    return this.paused.size > 0 || this.overdrawn.size > 0 || this.router.pacing.pacedFilters > 0;
   }
 }

@@ -14,16 +14,24 @@ import { decodeConnect } from "../packet/connect.ts";
 import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/error.ts";
 import { bodyAt, MALFORMED_LENGTH, NEED_MORE, PacketType, remainingLength } from "../packet/frame.ts";
 import { IngestStatus, Refusal } from "../router/ingest.ts";
+import { authenticate } from "./authenticating.ts";
 import { command } from "./commands.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
-import { accept, answerConnect, refuse } from "./handshake.ts";
+import { answerConnect, refuse } from "./handshake.ts";
 import { CONTROL_BYTES_MAX } from "./outbound.ts";
 import { Partial, PartialStatus } from "./partial.ts";
+import { Rate } from "./rate.ts";
 
 const CONNECT_BYTES_MAX = 256 * 1024;
 const NO_CHUNK = Buffer.alloc(0);
 /** So long without room, and the connection is closed: its client may have died. */
 const WAIT_MS_MAX = 30_000;
+/** Clients without a verdict may fill this part of the parked budget, so that they take no room from the others. */
+const STRANGERS_SHARE = 2;
+
+/** Why the socket is not read. */
+export const Hold = { None: 0, Paused: 1, Overdrawn: 2, Verdict: 3 } as const;
+export type Hold = (typeof Hold)[keyof typeof Hold];
 
 export class Inbound {
   private readonly connection: Connection;
@@ -38,8 +46,12 @@ export class Inbound {
   private waitsSinceMs = 0;
   /** Publishes too fast for a healthy reader. */
   private isPaced = false;
-  /** It is among the host's paused connections. */
-  isPaused = false;
+  /** There is no verdict on the client yet. */
+  private awaitsVerdict = false;
+  /** Null: it may send as fast as it likes. */
+  private rate: Rate | null = null;
+  private isOverdrawn = false;
+  hold: Hold = Hold.None;
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -48,15 +60,18 @@ export class Inbound {
 
   /** Bytes came; the buffer is the connection's until this returns. */
   data(chunk: Buffer): void {
-    if (this.parked !== null || this.partialWaits) this.park(chunk, 0, chunk.length);
+    if (this.rate !== null) this.charge(0, chunk.length);
+    if (this.parked !== null || this.partialWaits || this.awaitsVerdict) this.park(chunk, 0, chunk.length);
     else this.receive(chunk);
   }
 
   private receive(chunk: Buffer): void {
     const { connection } = this;
-    const { out } = connection.host;
+    const { out, router } = connection.host;
+    const publishesBefore = router.stats.publishesIn;
     out.reset();
     this.walk(chunk, out);
+    if (this.rate !== null) this.charge(router.stats.publishesIn - publishesBefore, 0);
     if (out.length > 0 && connection.state === ConnectionState.Connected) {
       connection.sendControl(out.bytes, 0, out.length);
     }
@@ -88,9 +103,9 @@ export class Inbound {
       if (done < length) return;
     }
     const end = chunk.length;
-    at = this.packets(chunk, at, end, out);
+    if (!this.awaitsVerdict) at = this.packets(chunk, at, end, out);
     if (at === end || this.connection.state >= ConnectionState.Closing) return;
-    if (this.waits) {
+    if (this.waits || this.awaitsVerdict) {
       this.park(chunk, at, end);
       return;
     }
@@ -136,6 +151,7 @@ export class Inbound {
         const packetEnd = this.otherPacket(first, chunk, position, end, out);
         if (packetEnd < 0) return position;
         position = packetEnd;
+        if (this.awaitsVerdict) return position;
       }
     }
     return position;
@@ -164,11 +180,13 @@ export class Inbound {
     }
     const packetEnd = body + remainingLength(chunk, position, body);
     if (packetEnd - position > this.packetBytesMax) {
-      if (connection.session === null) answerConnect(connection, chunk, body, Math.min(packetEnd, end));
+      if (connection.state === ConnectionState.AwaitConnect) {
+        answerConnect(connection, chunk, body, Math.min(packetEnd, end));
+      }
       connection.fail(errors.packetTooLarge);
       return -1;
     }
-    if (connection.session === null) {
+    if (connection.state === ConnectionState.AwaitConnect) {
       if ((first & 0xf0) !== PacketType.Connect)
         connection.fail(errors.firstNotConnect); // [MQTT-3.1.0-1]
       else if (packetEnd > end) return -1;
@@ -177,7 +195,9 @@ export class Inbound {
       return packetEnd;
     }
     if (packetEnd > end) return -1;
-    command(connection, connection.session, first, chunk, body, packetEnd, out);
+    if (connection.session !== null) {
+      command(connection, connection.session, first, chunk, body, packetEnd, out);
+    } else connection.authentication?.packet(first, chunk, body, packetEnd);
     return packetEnd;
   }
 
@@ -185,7 +205,7 @@ export class Inbound {
     const { connection } = this;
     const connect = decodeConnect(chunk, body, end);
     if (!isMqttError(connect)) {
-      accept(connection, connect);
+      authenticate(connection, connect);
       return;
     }
     answerConnect(connection, chunk, body, end);
@@ -199,31 +219,71 @@ export class Inbound {
     this.steer();
   }
 
+  /** Nothing more is taken until release(): what comes meanwhile is kept, in its order. */
+  awaitVerdict(): void {
+    this.awaitsVerdict = true;
+    this.steer();
+  }
+
+  /** There is a verdict: what has come meanwhile is taken. */
+  release(): void {
+    this.awaitsVerdict = false;
+    if (this.connection.state >= ConnectionState.Closing) return;
+    const parked = this.unpark();
+    if (parked === null) this.steer();
+    else this.receive(parked);
+  }
+
+  /** From now on so much may come in a second; Infinity sets no limit. */
+  limitRate(messagesPerSecond: number, bytesPerSecond: number): void {
+    if (Math.min(messagesPerSecond, bytesPerSecond) === Number.POSITIVE_INFINITY) return;
+    this.rate = new Rate(messagesPerSecond, bytesPerSecond, this.connection.host.router.clock.nowMs());
+  }
+
+  private charge(messages: number, bytes: number): void {
+    const { rate } = this;
+    const now = this.connection.host.router.clock.nowMs();
+    rate?.take(messages, bytes, now);
+    this.isOverdrawn = rate?.isOverdrawn(now) ?? false;
+  }
+
+  /** Every 50 ms while overdrawn. */
+  refill(): void {
+    this.charge(0, 0);
+    this.steer();
+  }
+
   /** Reads the socket, or does not, as whatever holds the connection back says. */
   steer(): void {
     const { connection } = this;
     if (connection.state >= ConnectionState.Closing) return;
-    const { host, socket } = connection;
-    if (this.mustPause()) {
-      socket.pause();
-      if (this.isPaused) return;
-      this.isPaused = true;
-      host.paused.add(connection);
-      host.pressed();
-    } else if (this.isPaused) {
-      this.isPaused = false;
-      host.paused.delete(connection);
-      this.resume();
-    }
+    const hold = this.heldBy();
+    if (hold === Hold.None && this.hold === Hold.None) return;
+    if (hold !== this.hold) this.move(hold);
+    if (hold === Hold.None) this.resume();
+    else connection.socket.pause();
   }
 
-  private mustPause(): boolean {
-    return (
-      this.isPaced ||
-      this.parked !== null ||
-      this.partialWaits ||
-      this.connection.outbound.controlBytes > CONTROL_BYTES_MAX
-    );
+  private heldBy(): Hold {
+    if (this.awaitsVerdict) return Hold.Verdict;
+    if (this.parked !== null || this.partialWaits) return Hold.Paused;
+    if (this.isOverdrawn) return Hold.Overdrawn;
+    const isUnread = this.connection.outbound.controlBytes > CONTROL_BYTES_MAX;
+    return this.isPaced || isUnread ? Hold.Paused : Hold.None;
+  }
+
+  private move(hold: Hold): void {
+    const { connection } = this;
+    const { paused, overdrawn, stats } = connection.host;
+    if (this.hold === Hold.Paused) paused.delete(connection);
+    else if (this.hold === Hold.Overdrawn) overdrawn.delete(connection);
+    this.hold = hold;
+    if (hold === Hold.Paused) paused.add(connection);
+    else if (hold === Hold.Overdrawn) {
+      overdrawn.add(connection);
+      stats.overdrawn++;
+    } else return;
+    connection.host.pressed();
   }
 
   private resume(): void {
@@ -253,14 +313,17 @@ export class Inbound {
 
   /** chunk[at..end) waits until the log has room; when too much waits already, what cannot be stored is refused. */
   private park(chunk: Buffer, at: number, end: number): void {
-    const { connection } = this;
+    const { connection, awaitsVerdict } = this;
     const { router } = connection.host;
-    if (router.budgets.parked.take(end - at)) {
+    const { parked } = router.budgets;
+    const share = awaitsVerdict ? parked.bytesMax / STRANGERS_SHARE : parked.bytesMax;
+    if (parked.used + end - at <= share && parked.take(end - at)) {
       const rest = chunk.subarray(at, end);
       this.parked = this.parked === null ? Buffer.from(rest) : Buffer.concat([this.parked, rest]);
       return;
     }
-    if (this.parked !== null || this.partialWaits || router.ingest.refusal !== Refusal.Wait) {
+    const isRefusing = router.ingest.refusal !== Refusal.Wait;
+    if (this.parked !== null || this.partialWaits || awaitsVerdict || isRefusing) {
       connection.fail(errors.quotaExceeded);
       return;
     }
@@ -278,8 +341,7 @@ export class Inbound {
 
   /** The connection is gone. */
   close(): void {
-    this.connection.host.paused.delete(this.connection);
-    this.isPaused = false;
+    this.move(Hold.None);
     this.unpark();
     this.partial.clear();
   }

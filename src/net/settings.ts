@@ -1,6 +1,7 @@
 // What a listener is told at start, and so what it announces in CONNACK and enforces.
 
 import type { ProtocolLevel } from "../packet/protocol.ts";
+import type { ClientLimits } from "./limits.ts";
 
 export type { ProtocolLevel };
 
@@ -40,6 +41,7 @@ export interface ListenerSettings {
   readonly queueMessagesMax: number;
   /** The same in bytes. */
   readonly queueBytesMax: number;
+  readonly limits: ClientLimits;
   /** User Name → password in plain text; null lets everybody in. */
   readonly users: ReadonlyMap<string, string> | null;
 }

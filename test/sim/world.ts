@@ -6,6 +6,7 @@ import type { Clock } from "../../src/base/clock.ts";
 import type { Closed } from "../../src/net/closeCause.ts";
 import { Connection } from "../../src/net/connection.ts";
 import { Host, type HostListener, RELAX_MS, TICK_MS, TRICKLE_MS } from "../../src/net/host.ts";
+import { NO_LIMITS } from "../../src/net/limits.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
 import type { Scheduler } from "../../src/router/readyQueue.ts";
 import { Router } from "../../src/router/router.ts";
@@ -55,6 +56,7 @@ export const listenerSettings: ListenerSettings = {
   emptyClientIdentifier: true,
   queueMessagesMax: 100_000,
   queueBytesMax: 64 * MIB,
+  limits: NO_LIMITS,
   users: null,
 };
 

@@ -4,6 +4,7 @@ import type { Logger } from "../../src/base/logger.ts";
 import { type Broker, startBroker } from "../../src/broker.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
 import type { RouterSettings } from "../../src/router/settings.ts";
+import { NO_LIMITS } from "../../src/net/limits.ts";
 
 export interface BrokerOverrides {
   readonly router?: Partial<RouterSettings>;
@@ -68,6 +69,7 @@ const listenerDefaults: ListenerSettings = {
   queueMessagesMax: 1_000,
   queueBytesMax: 4 * MIB,
   users: null,
+  limits: NO_LIMITS,
 };
 
 export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<TestBroker> {
