@@ -4,8 +4,10 @@ import { readFileSync } from "node:fs";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import type { BrokerSettings } from "./config/settings.ts";
+import type { Access } from "./net/access.ts";
 import type { Closed } from "./net/closeCause.ts";
 import type { Connection } from "./net/connection.ts";
+import type { ConnectionStats } from "./net/connectionStats.ts";
 import { Host, type HostListener, RELAX_MS, TICK_MS, TRICKLE_MS } from "./net/host.ts";
 import { Listener } from "./net/listener.ts";
 import { errors } from "./packet/error.ts";
@@ -22,6 +24,9 @@ export interface ListeningAt {
 export interface Broker {
   readonly listeners: readonly ListeningAt[];
   readonly router: Router;
+  readonly connectionStats: ConnectionStats;
+  /** Users or rules have changed: connected clients are judged anew, those that lost their grant are cut. */
+  reauthorise(): Promise<void>;
   /** Tells v5 clients, closes everything and resolves when nothing is left open. */
   stop(): Promise<void>;
 }
@@ -31,8 +36,14 @@ const DRAIN_MS = 2000;
 /** How long it waits for sockets to close. */
 const CLOSE_MS = 500;
 
+/** Causes of an end that somebody should look at. */
+const WARNINGS: ReadonlySet<string> = new Set(["error", "no_memory", "access_failed"]);
+
 /** How often the same warning may be logged. */
 const WARNING_MS = 5000;
+
+/** Characters of an identifier or a user name in a log line. */
+const SHOWN_MAX = 256;
 
 const systemClock: Clock = { nowMs: () => performance.now(), wallMs: () => Date.now() };
 
@@ -85,12 +96,12 @@ class BrokerListener implements HostListener {
       ...fieldsOf(connection),
       cause: closed.cause,
       reason: reasonCodeName(closed.reason),
+      detail: closed.detail,
       statement: closed.statement,
       seconds: Math.max(0, Math.round(systemClock.nowMs() - connection.openedMs)) / 1000,
     };
     if (closed.reason === errors.serverShuttingDown.reason) this.logger.debug(fields, closed.message);
-    else if (closed.cause === "error" || closed.cause === "no_memory")
-      this.logger.warn(fields, closed.message);
+    else if (WARNINGS.has(closed.cause)) this.logger.warn(fields, closed.message);
     else if (connection.session === null && closed.cause === "lost")
       this.logger.debug(fields, closed.message);
     else this.logger.info(fields, closed.message);
@@ -99,12 +110,18 @@ class BrokerListener implements HostListener {
 
 function fieldsOf(connection: Connection): object {
   return {
-    client_id: connection.session?.clientIdentifier,
+    client_id: shown(connection.clientIdentifier),
+    user: shown(connection.userName),
     connection_id: connection.number,
     listener: connection.listener.section,
     remote: connection.remoteAddress,
     version: connection.level,
   };
+}
+
+/** Not more of what strangers chose than people can read. */
+function shown(text: string): string | undefined {
+  return text === "" ? undefined : text.slice(0, SHOWN_MAX);
 }
 
 function newRouter(settings: BrokerSettings): Router {
@@ -125,8 +142,15 @@ function descriptorsMax(): number {
   }
 }
 
-/** Listens as `settings` say. Rejects with the system's error, with `code` and `address`, when a listener cannot. */
-export async function startBroker(settings: BrokerSettings, logger: Logger): Promise<Broker> {
+/**
+ * Listens as `settings` say; `access`, if any, judges every client. Rejects with the system's error, with `code` and
+ * `address`, when a listener cannot.
+ */
+export async function startBroker(
+  settings: BrokerSettings,
+  logger: Logger,
+  access: Access | null = null,
+): Promise<Broker> {
   const prefix = `millrace-${crypto.randomUUID().slice(0, 8)}-`;
   const listener = new BrokerListener(logger);
   const descriptors = descriptorsMax();
@@ -138,6 +162,7 @@ export async function startBroker(settings: BrokerSettings, logger: Logger): Pro
       "the limit of open files (ulimit -n) is below max_connections: fewer clients can connect",
     );
   }
+  host.access = access;
   listener.host = host;
   const listeners: Listener[] = [];
   try {
@@ -160,6 +185,8 @@ export async function startBroker(settings: BrokerSettings, logger: Logger): Pro
       port,
     })),
     router: host.router,
+    connectionStats: host.stats,
+    reauthorise: () => host.reauthorise(() => new Promise((resolve) => void setImmediate(resolve))),
     stop() {
       stopped ??= stop(host, listeners, timers, logger);
       return stopped;

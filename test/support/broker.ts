@@ -3,13 +3,16 @@
 import type { Logger } from "../../src/base/logger.ts";
 import { type Broker, startBroker } from "../../src/broker.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
-import type { RouterSettings } from "../../src/router/settings.ts";
 import { NO_LIMITS } from "../../src/net/limits.ts";
 
+import type { Access } from "../../src/net/access.ts";
+import type { RouterSettings } from "../../src/router/settings.ts";
 export interface BrokerOverrides {
   readonly router?: Partial<RouterSettings>;
   readonly listener?: Partial<ListenerSettings>;
 }
+  readonly access?: Access;
+  readonly logger?: Logger;
 
 export interface TestBroker {
   readonly port: number;
@@ -68,9 +71,9 @@ const listenerDefaults: ListenerSettings = {
   emptyClientIdentifier: true,
   queueMessagesMax: 1_000,
   queueBytesMax: 4 * MIB,
-  users: null,
   limits: NO_LIMITS,
 };
+  users: null,
 
 export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<TestBroker> {
   const broker = await startBroker(
@@ -78,7 +81,8 @@ export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<
       router: { ...routerDefaults, ...overrides.router },
       listeners: [{ ...listenerDefaults, ...overrides.listener }],
     },
-    silentLogger,
+    overrides.logger ?? silentLogger,
+    overrides.access ?? null,
   );
   const port = broker.listeners[0]?.port ?? 0;
   return { port, broker, stop: () => broker.stop() };
