@@ -7,7 +7,7 @@ import { LOG_FORMATS, LOG_LEVELS } from "../config/logger.ts";
 import { nearest } from "../config/problems.ts";
 import { referenceHelp } from "../config/reference.ts";
 import { end, endFailed } from "./end.ts";
-import type { Globals, Subcommand } from "./subcommand.ts";
+import type { Globals, Subcommand, SubcommandModule } from "./subcommand.ts";
 import { SUBCOMMANDS } from "./subcommands.ts";
 
 interface Flags {
@@ -93,18 +93,24 @@ function addSubcommand(program: Command, subcommand: Subcommand): void {
     .allowUnknownOption()
     .passThroughOptions()
     .action(async (args: string[]) => {
-      const command = await loaded(program, subcommand);
-      await command.parseAsync(args, { from: "user" });
+      const module = await subcommand.load();
+      const command = commandOf(subcommand, module, () => globalsOf(program));
+      await command.parseAsync(module.rewrite?.(args) ?? args, { from: "user" });
     });
 }
 
-async function loaded(program: Command, { name, summary, load }: Subcommand): Promise<Command> {
+/** The whole command, options and all. */
+export function commandOf(
+  { name, summary }: Subcommand,
+  { register }: SubcommandModule,
+  globals: () => Globals,
+): Command {
   const command = new Command(`millrace ${name}`)
     .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
+    .helpOption("--help", "print this help")
     .allowExcessArguments(false)
     .showHelpAfterError(`(millrace ${name} --help tells the options)`);
-  const { register } = await load();
-  register(command, () => globalsOf(program));
+  register(command, globals);
   return command;
 }
 

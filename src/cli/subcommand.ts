@@ -20,6 +20,8 @@ export interface SubcommandModule {
    * CommandError for what the user can put right (see end.ts).
    */
   register(command: Command, globals: () => Globals): void;
+  /** Changes the arguments before they are parsed, for what commander cannot parse. */
+  rewrite?(args: readonly string[]): string[];
 }
 
 export const GROUPS = ["Clients", "Configuration", "This program"] as const;

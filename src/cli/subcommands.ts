@@ -4,6 +4,18 @@ import type { Subcommand } from "./subcommand.ts";
 
 export const SUBCOMMANDS: readonly Subcommand[] = [
   {
+    name: "pub",
+    group: "Clients",
+    summary: "publish messages, as mosquitto_pub does",
+    load: () => import("./pub.ts"),
+  },
+  {
+    name: "sub",
+    group: "Clients",
+    summary: "print messages as they come, as mosquitto_sub does",
+    load: () => import("./sub.ts"),
+  },
+  {
     name: "check-config",
     group: "Configuration",
     summary: "check a configuration and print what is in force",
@@ -14,6 +26,12 @@ export const SUBCOMMANDS: readonly Subcommand[] = [
     group: "Configuration",
     summary: "print a configuration to begin with",
     load: () => import("./generateConfig.ts"),
+  },
+  {
+    name: "migrate-config",
+    group: "Configuration",
+    summary: "turn an older or another broker's configuration into one of today",
+    load: () => import("./migrateConfig.ts"),
   },
   {
     name: "version",
