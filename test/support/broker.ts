@@ -4,15 +4,15 @@ import type { Logger } from "../../src/base/logger.ts";
 import { type Broker, startBroker } from "../../src/broker.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
 import { NO_LIMITS } from "../../src/net/limits.ts";
-
 import type { Access } from "../../src/net/access.ts";
 import type { RouterSettings } from "../../src/router/settings.ts";
+
 export interface BrokerOverrides {
   readonly router?: Partial<RouterSettings>;
   readonly listener?: Partial<ListenerSettings>;
-}
   readonly access?: Access;
   readonly logger?: Logger;
+}
 
 export interface TestBroker {
   readonly port: number;
@@ -72,8 +72,8 @@ const listenerDefaults: ListenerSettings = {
   queueMessagesMax: 1_000,
   queueBytesMax: 4 * MIB,
   limits: NO_LIMITS,
-};
   users: null,
+};
 
 export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<TestBroker> {
   const broker = await startBroker(
