@@ -1,10 +1,12 @@
 // Rights: what one client may do, compiled when it connects. The router asks once per topic and once per filter and
 // keeps the answers with its routes, so that a right costs no message anything. Clients whose rules are equal share
-// one Rights object, and so the routes made under it.
+// one Rights object, and so the routes made under it. Its answers never change: other rights are another object.
 
 /** Which of a filter's messages may be delivered. */
 export interface ReceiveRule {
   permits(topicName: string): boolean;
+  /** Of the messages that `filter` matches it permits all that `other` does; false when that is not known. */
+  includes(other: ReceiveRule, filter: string): boolean;
 }
 
 export interface Rights {
