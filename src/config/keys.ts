@@ -2,6 +2,7 @@
 // table of the README and `--help` all derive from them: a key is added here, or in the table of its own that SECTIONS
 // names, and nowhere else.
 
+import { ACL_KEYS, AUTHORIZATION_KEYS } from "./aclKeys.ts";
 import { GIB, type Keys, KIB, MIB, TIB } from "./key.ts";
 import {
   BRIDGE_CLIENT_KEYS,
@@ -134,6 +135,8 @@ export const SECTIONS: readonly { readonly title: string; readonly keys: Keys }[
   { title: "[router.custom_segment.'filter']", keys: SEGMENT_KEYS },
   { title: "[v4.N] and [v5.N]", keys: LISTENER_KEYS },
   { title: "[v4.N.connections] and [v5.N.connections]", keys: CONNECTION_KEYS },
+  { title: "[authorization]", keys: AUTHORIZATION_KEYS },
+  { title: "[[acl]]", keys: ACL_KEYS },
   { title: "[bridge]", keys: BRIDGE_KEYS },
   { title: "[bridge.connections]", keys: BRIDGE_CONNECTION_KEYS },
   { title: "[bridge.transport.tls]", keys: BRIDGE_TLS_KEYS },

@@ -1,6 +1,7 @@
 // What people read about the keys, drawn from the one table: the sample file, the README's table, `--help`.
 // Tests keep config/demo.toml and README.md equal to what these functions return.
 
+import { AUTHORIZATION_KEYS } from "./aclKeys.ts";
 import type { Key, Keys } from "./key.ts";
 import { ROUTER_KEYS, SECTIONS } from "./keys.ts";
 import { CONNECTION_KEYS, LISTENER_KEYS } from "./listenerKeys.ts";
@@ -116,6 +117,17 @@ name = "v5-1"
 listen = "0.0.0.0:1884"
 `;
 
+const ACL_NOTE = `
+# What clients may publish, subscribe to and be sent: rules in their order, of which the first that matches decides.
+# Without a rule everybody may do everything; with one, what no rule allows is refused.
+# [[acl]]
+# users = ["alice"]
+# allow = ["publish", "subscribe"]
+# filters = ["plant/%u/#"]
+
+[authorization]
+`;
+
 /** Written out in the sample, though they are defaults or have none. */
 const SAMPLE_VALUES: Readonly<Record<string, string>> = {
   memory: '"64MiB"',
@@ -130,6 +142,8 @@ const SAMPLE_VALUES: Readonly<Record<string, string>> = {
 const EXAMPLES: Readonly<Record<string, string>> = {
   auth: '{ alice = "secret", bob = "another" }',
   max_packet_size: '"1152KiB"',
+  default: '"deny"',
+  acl_file: '"/etc/millrace/acl"',
 };
 
 /** config/demo.toml: rumqttd's syntax, each key explained. */
@@ -143,6 +157,8 @@ export function sampleToml(): string {
     "\n[v4.1.connections]\n",
     keyLines(CONNECTION_KEYS),
     SECOND_NOTE,
+    ACL_NOTE,
+    keyLines(AUTHORIZATION_KEYS),
   ].join("");
 }
 

@@ -2,6 +2,7 @@
 
 import type { ListenerSettings } from "../net/settings.ts";
 import type { FilterRetention, RouterSettings } from "../router/settings.ts";
+import { AUTHORIZATION_SECTIONS, type AuthorizationSettings, readAuthorization } from "./aclSettings.ts";
 import type { ValuesOf } from "./key.ts";
 import { ROUTER_KEYS, SEGMENT_KEYS, TOP_KEYS } from "./keys.ts";
 import { LATER_SECTIONS, warnOfLaterSection } from "./later.ts";
@@ -15,17 +16,25 @@ import { isPlainFilter, isTable, sizeText } from "./values.ts";
 export interface BrokerSettings {
   readonly router: RouterSettings;
   readonly listeners: readonly ListenerSettings[];
+  readonly authorization: AuthorizationSettings;
 }
 
 type Table = Readonly<Record<string, unknown>>;
 
 /** Reads `root`; problems and warnings go to `document`, and the result counts only when there are no problems. */
 export function readSettings(document: Document, root: Table): BrokerSettings {
-  const sections = ["router", ...LISTENER_SECTIONS, ...LINK_SECTIONS, ...LATER_SECTIONS];
+  const sections = [
+    "router",
+    ...LISTENER_SECTIONS,
+    ...AUTHORIZATION_SECTIONS,
+    ...LINK_SECTIONS,
+    ...LATER_SECTIONS,
+  ];
   const top = readSection(document, [], withoutSections(document, root, sections), TOP_KEYS);
   const router = readRouter(document, tableAt(document, ["router"], root["router"]) ?? {}, top.id, root);
   const listeners = LISTENER_SECTIONS.flatMap((section) => readListeners(document, section, root, router));
   checkAddresses(document, listeners);
+  const authorization = readAuthorization(document, root);
   checkLinks(document, root);
   for (const name of LATER_SECTIONS) warnOfLaterSection(document, name, root[name]);
   if (listeners.length === 0 && document.problems.length === 0) {
@@ -35,7 +44,7 @@ export function readSettings(document: Document, root: Table): BrokerSettings {
       'no listener is left to start: add a section such as [v4.1] with listen = "0.0.0.0:1883"',
     );
   }
-  return { router, listeners };
+  return { router, listeners, authorization };
 }
 
 /** The top-level keys alone; an unknown section is reported here, with the one that was probably meant. */

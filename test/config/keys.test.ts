@@ -1,6 +1,7 @@
 // One row of tests for each row of the key table: default, minimum, maximum, beyond both, wrong type.
 
 import { describe, expect, test } from "bun:test";
+import { ACL_KEYS, AUTHORIZATION_KEYS } from "../../src/config/aclKeys.ts";
 import { type Key, type Keys, TIB } from "../../src/config/key.ts";
 import { ROUTER_KEYS, SECTIONS, SEGMENT_KEYS, TOP_KEYS } from "../../src/config/keys.ts";
 import {
@@ -33,6 +34,7 @@ function beside(line: string, lines: readonly string[]): string {
 }
 
 const ONE_LISTENER = `[v4.1]\n${LISTEN}`;
+const RULE = ['allow = ["publish"]', 'filters = ["a/%c"]'];
 const BRIDGE = ['name = "b"', 'addr = "other:1883"', 'sub_path = "a/#"'];
 
 /** Memory is large here, so that only the key's own range is in the way. */
@@ -59,6 +61,17 @@ const PLACES: readonly Place[] = [
     keys: CONNECTION_KEYS,
     label: "[v4.1.connections] ",
     file: (line) => `[router]\n${ROOM}\n[v4.1]\n${LISTEN}\n[v4.1.connections]\n${line}`,
+  },
+  {
+    keys: AUTHORIZATION_KEYS,
+    label: "[authorization] ",
+    file: (line) => `${ONE_LISTENER}\n[authorization]\n${line}`,
+  },
+  {
+    keys: ACL_KEYS,
+    label: "[acl[0]] ",
+    file: (line) =>
+      `${ONE_LISTENER}\n[[acl]]\n${beside(line, line.startsWith("deny") ? RULE.slice(1) : RULE)}`,
   },
   {
     keys: BRIDGE_KEYS,

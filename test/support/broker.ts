@@ -2,7 +2,9 @@
 
 import type { Logger } from "../../src/base/logger.ts";
 import { type Broker, startBroker } from "../../src/broker.ts";
+import { NO_AUTHORIZATION } from "../../src/config/aclSettings.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
+import { PLAIN_TCP } from "../../src/net/transport.ts";
 import { NO_LIMITS } from "../../src/net/limits.ts";
 import type { Access } from "../../src/net/access.ts";
 import type { RouterSettings } from "../../src/router/settings.ts";
@@ -53,6 +55,7 @@ const listenerDefaults: ListenerSettings = {
   name: "test",
   host: "127.0.0.1",
   port: 0,
+  transport: PLAIN_TCP,
   versions: [3, 4, 5],
   nextConnectionDelayMs: 0,
   connectTimeoutMs: CONNECT_TIMEOUT_MS,
@@ -80,6 +83,7 @@ export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<
     {
       router: { ...routerDefaults, ...overrides.router },
       listeners: [{ ...listenerDefaults, ...overrides.listener }],
+      authorization: NO_AUTHORIZATION,
     },
     overrides.logger ?? silentLogger,
     overrides.access ?? null,
