@@ -57,7 +57,10 @@ export function objection(connection: Connection, connect: Connect): MqttError |
     if (connect.will.qos > listener.qosMax) return errors.willQosNotSupported; // [MQTT-3.2.2-12]
     if (connect.will.retain && !listener.retainAvailable) return errors.willRetainNotSupported; // [MQTT-3.2.2-13]
   }
-  return isFull(connection, connect.clientIdentifier) ? errors.quotaExceeded : null;
+  if (isFull(connection, connect.clientIdentifier)) return errors.quotaExceeded;
+  const { host } = connection;
+  const former = host.router.sessions.get(connect.clientIdentifier)?.port ?? null;
+  return host.count(connection, former) ? null : errors.quotaExceeded;
 }
 
 /** There is no place for one more client, and this one ends nobody's connection. */
@@ -139,6 +142,7 @@ export function admit(connection: Connection, connect: Connect, grant: Grant, da
     retainAvailable: listener.retainAvailable,
     topicAliasMaximum: listener.topicAliasMaximum,
     receiveMaximum: listener.receiveMaximum,
+    retainedMax: limits.retainedMessages,
   });
   connection.inbound.limitRate(limits.messagesPerSecond, limits.bytesPerSecond);
   const keepAlive = keepAliveOf(connect, listener);

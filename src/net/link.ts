@@ -17,7 +17,7 @@ import { decodeUtf8 } from "../packet/utf8.ts";
 import type { SubscribeTerms } from "../router/subscribe.ts";
 import type { Router } from "../router/router.ts";
 import type { DeliveryPort } from "../session/ports.ts";
-import type { Session } from "../session/session.ts";
+import { BROKER_OWNER, type Session } from "../session/session.ts";
 
 /** What every link may subscribe to. */
 const TERMS: SubscribeTerms = {
@@ -25,6 +25,7 @@ const TERMS: SubscribeTerms = {
   wildcardAvailable: true,
   sharedAvailable: true,
   identifiersAvailable: false,
+  limits: { subscriptions: Number.POSITIVE_INFINITY },
 };
 const FRAME_BYTES_MAX = 0xffff_ffff;
 const QUEUE_MESSAGES_MAX = 100_000;
@@ -122,7 +123,7 @@ export class Link implements DeliveryPort {
       expiryInterval: 0,
       queueMessagesMax: QUEUE_MESSAGES_MAX,
       queueBytesMax: QUEUE_BYTES_MAX,
-      owner: "",
+      owner: BROKER_OWNER,
       rights: null,
     });
     if (resumed === null) throw new Error("no memory is left for a session: raise [router] memory");

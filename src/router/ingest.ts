@@ -271,7 +271,7 @@ export class Ingest {
     let runClass = frame.runClass;
     if ((frame.first & RETAIN) !== 0) {
       runClass |= CLASS_RETAIN;
-      if (!this.retained.publish(publisher.number, frame, runClass)) {
+      if (!this.retained.publish(publisher.number, frame, runClass, publisher.session.retainedOwner)) {
         if (qos !== 0) return this.refuse(publisher, frame, out);
         this.stats.refusedRetained++; // QoS 0 promises nothing: it is delivered, not retained
       }

@@ -6,6 +6,7 @@ import type { CommitLog } from "../log/commitLog.ts";
 import { encodePublish } from "../packet/encode.ts";
 import { putVarint, varintBytes } from "../packet/frame.ts";
 import { newPublishSpans, scanPublishProperties } from "../packet/publishProperties.ts";
+import type { Session } from "../session/session.ts";
 import type { Filters } from "./filters.ts";
 import type { Ingest } from "./ingest.ts";
 import type { Retained, RetainedPublish } from "./retained.ts";
@@ -30,7 +31,7 @@ export class LocalPublish {
 
   /**
    * Publishes to whoever subscribes, and retains if asked to. `topic` is a valid Topic Name, `properties` are
-   * PUBLISH property bytes without their length, `number` is the publishing session's or 0. False when the log has
+   * PUBLISH property bytes without their length, `session` is whose Will it is, if it is one. False when the log has
    * no room: nothing was done.
    */
   publish(
@@ -39,8 +40,9 @@ export class LocalPublish {
     qos: 0 | 1 | 2,
     retain: boolean,
     properties: Uint8Array,
-    number: number,
+    session: Session | null,
   ): boolean {
+    const number = session?.number ?? 0;
     const { frame } = this;
     frame.reset();
     encodePublish(frame, 5, {
@@ -64,7 +66,7 @@ export class LocalPublish {
     }
     if (retain) {
       runClass |= CLASS_RETAIN;
-      this.retain(topic, payload, properties, runClass, number);
+      this.retain(topic, payload, properties, runClass, session);
     }
     if (route.filters.length === 0) return true;
     const { active } = this.log;
@@ -79,7 +81,7 @@ export class LocalPublish {
     payload: Uint8Array,
     properties: Uint8Array,
     runClass: number,
-    number: number,
+    session: Session | null,
   ): void {
     const name = Buffer.from(topic);
     const tail = new ByteWriter(properties.length + payload.length + 8);
@@ -98,6 +100,6 @@ export class LocalPublish {
       aliasAt: -1,
       spans: this.spans,
     };
-    this.retained.publish(number, message, runClass);
+    this.retained.publish(session?.number ?? 0, message, runClass, session?.retainedOwner);
   }
 }

@@ -18,6 +18,8 @@ export interface PublisherTerms {
   readonly retainAvailable: boolean;
   readonly topicAliasMaximum: number;
   readonly receiveMaximum: number;
+  /** Retained messages that the client may have stored; Infinity sets no limit. */
+  readonly retainedMax: number;
 }
 
 export interface AliasTopic {

@@ -9,13 +9,14 @@ import type { Budget } from "../base/budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { decodeUtf8 } from "../packet/utf8.ts";
 import { frameBytes as lengthOfFrame, putVarint, varintBytes } from "../packet/frame.ts";
+import type { RetainedOwner } from "../session/session.ts";
 import type { PublishFrame } from "./publishFrame.ts";
 import type { Stats } from "./stats.ts";
 
 const SEGMENT_BYTES = 256 * 1024;
 const SLOT_BYTES = 4;
 /** Typed-array fields and the map entry of one slot, and per byte of topic the map's key. */
-const SLOT_COST = 4 + 4 + 4 + 4 + 4 + 4 + 8 + 2 + 100;
+const SLOT_COST = 4 + 4 + 4 + 4 + 4 + 4 + 8 + 8 + 2 + 100;
 const GROW = 4096;
 const FREE = 0xffff_ffff;
 
@@ -45,6 +46,9 @@ export class Retained {
   private publisherOf = new Uint32Array(0);
   /** Orders stores: larger is later. */
   private storedAt = new Float64Array(0);
+  private readonly ownerOf: (RetainedOwner | null)[] = [];
+  /** Those that have stored something. */
+  private readonly owners = new Map<string, RetainedOwner>();
   /** Slots ever used: a replay looks at 0..slots. */
   slots = 0;
   /** Stores so far; a subscription that begins now gets those before it. */
@@ -63,17 +67,28 @@ export class Retained {
     return this.byTopic.size;
   }
 
+  /** Counts what clients with this Client Identifier have stored, which may be `countMax` messages. */
+  owner(clientIdentifier: string, countMax: number): RetainedOwner {
+    return this.owners.get(clientIdentifier) ?? { clientIdentifier, countMax, count: 0 };
+  }
+
   /**
    * Stores, replaces or (payload empty) clears what a RETAIN PUBLISH of the session `number` says. False when the
-   * budget is used up: nothing changed, the publish is refused. [MQTT-3.3.1-5, -6, -7]
+   * budget or the owner's share is used up: nothing changed, the publish is refused. [MQTT-3.3.1-5, -6, -7]
    */
-  publish(number: number, message: RetainedPublish, runClass: number): boolean {
+  publish(
+    number: number,
+    message: RetainedPublish,
+    runClass: number,
+    owner: RetainedOwner | null = null,
+  ): boolean {
     const { topic, topicAt, topicBytes, chunk, propertiesAt, payload, end, aliasAt, spans } = message;
     const name = decodeUtf8(topic, topicAt, topicAt + topicBytes);
     if (payload === end) {
       this.clear(name);
       return true;
     }
+    if (owner !== null && owner.count >= owner.countMax && !this.isOwn(name, owner)) return false;
     let properties = payload - propertiesAt;
     let propertyLength = 0;
     if (aliasAt >= 0) {
@@ -102,13 +117,29 @@ export class Retained {
     this.timeOf[slot] = (this.clock.nowMs() / 1000) >>> 0;
     this.publisherOf[slot] = number;
     this.storedAt[slot] = ++this.clockwork;
+    this.own(slot, owner);
     return true;
+  }
+
+  private isOwn(topic: string, owner: RetainedOwner): boolean {
+    const slot = this.byTopic.get(topic);
+    return slot !== undefined && this.ownerOf[slot] === owner;
+  }
+
+  /** Who stored last owns the slot. */
+  private own(slot: number, owner: RetainedOwner | null): void {
+    const before = this.ownerOf[slot] ?? null;
+    if (before === owner) return;
+    this.ownerOf[slot] = owner;
+    if (before !== null && --before.count === 0) this.owners.delete(before.clientIdentifier);
+    if (owner !== null && ++owner.count === 1) this.owners.set(owner.clientIdentifier, owner);
   }
 
   clear(topic: string): void {
     const slot = this.byTopic.get(topic);
     if (slot === undefined) return;
     this.byTopic.delete(topic);
+    this.own(slot, null);
     this.dropRecord(slot);
     this.segmentOf[slot] = FREE;
     this.freeSlots.push(slot);
@@ -218,6 +249,7 @@ export class Retained {
     this.classOf = grown(this.classOf, new Uint32Array(length));
     this.timeOf = grown(this.timeOf, new Uint32Array(length));
     this.publisherOf = grown(this.publisherOf, new Uint32Array(length));
+    while (this.ownerOf.length < length) this.ownerOf.push(null);
     this.storedAt = grown(this.storedAt, new Float64Array(length));
   }
 

@@ -142,6 +142,11 @@ export class Router implements LogOwner {
   }
 
   publisher(session: Session, terms: PublisherTerms): Publisher {
+    const { clientIdentifier } = session;
+    session.retainedOwner =
+      terms.retainedMax === Number.POSITIVE_INFINITY
+        ? null
+        : this.retained.owner(clientIdentifier, terms.retainedMax);
     const publisher = new Publisher(session, terms, this.budgets.sessions);
     this.pacing.begin(publisher);
     return publisher;
@@ -161,18 +166,11 @@ export class Router implements LogOwner {
 
   /** Publishes a message of the broker itself. False when the log has no room: nothing was done. */
   publish(topic: string, payload: Uint8Array, options: { qos: 0 | 1 | 2; retain: boolean }): boolean {
-    return this.local.publish(topic, payload, options.qos, options.retain, new Uint8Array(0), 0);
+    return this.local.publish(topic, payload, options.qos, options.retain, new Uint8Array(0), null);
   }
 
   private publishWill(session: Session, will: Will): boolean {
-    return this.local.publish(
-      will.topic,
-      will.payload,
-      will.qos,
-      will.retain,
-      will.properties,
-      session.number,
-    );
+    return this.local.publish(will.topic, will.payload, will.qos, will.retain, will.properties, session);
   }
 
   /** Once a second. */

@@ -19,6 +19,8 @@ export interface SubscribeTerms {
   readonly wildcardAvailable: boolean;
   readonly sharedAvailable: boolean;
   readonly identifiersAvailable: boolean;
+  /** Subscriptions of one session; Infinity sets no limit. */
+  readonly limits: { readonly subscriptions: number };
 }
 
 /** Budgeted bytes of a subscription beside its text and levels. */
@@ -64,6 +66,9 @@ export class Subscribe {
     const qos = Math.min(entry.qos, terms.qosMax) as 0 | 1 | 2;
     const options: SubscriptionOptions = { ...entry, qos, identifier };
     const known = session.byText.get(entry.filter);
+    if (known === undefined && session.byText.size >= terms.limits.subscriptions) {
+      return ReasonCode.QuotaExceeded;
+    }
     if (known === undefined && !session.charge(this.budget, costOf(entry.filter))) {
       return ReasonCode.QuotaExceeded;
     }

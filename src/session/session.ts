@@ -41,6 +41,16 @@ export interface Replay {
   readonly end: number;
 }
 
+/** Who has stored how many retained messages; sessions of one Client Identifier share it. */
+export interface RetainedOwner {
+  readonly clientIdentifier: string;
+  readonly countMax: number;
+  count: number;
+}
+
+/** Owner of the sessions that the broker itself has: no user has such a name. */
+export const BROKER_OWNER = "\u0000broker";
+
 /** What a session knows of a share group: enough to leave it and to tell it that there is room. */
 export interface GroupMembership {
   readonly reader: Reader;
@@ -73,6 +83,8 @@ export class Session {
   rights: Rights | null = null;
   /** The user name that made it; "" is anonymous. Nobody else resumes it or takes it over. */
   owner = "";
+  /** Null where its client may have as many retained messages as there is room for. */
+  retainedOwner: RetainedOwner | null = null;
   /** Packet Identifiers of QoS 2 messages from the client that wait for PUBREL; null when there are none. */
   received: Set<number> | null = null;
   /** Messages in flight that the client must get again, oldest first; `redelivered` of them have left. */
