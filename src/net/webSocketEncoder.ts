@@ -1,0 +1,178 @@
+// Frame encoder: the frames that the broker sends. MQTT's bytes become binary messages of one frame each, cut
+// wherever that is: a message is no packet [MQTT-6.0.0-2]. A frame that has begun to leave is the encoder's: what the
+// socket does not take of it is kept here, and nothing else leaves before it. @hot
+
+import type { Budget } from "../base/budget.ts";
+import type { ByteSink } from "./outbound.ts";
+import { CONTROL_BYTES_MAX, FIN, LENGTH_16, Opcode } from "./webSocketDecoder.ts";
+import { pack } from "./webSocketExtension.ts";
+
+/** Payload of one frame: as much as a socket that is full may leave to be kept. */
+export const FRAME_BYTES = 16 * 1024;
+/** The same while much of the budget for kept bytes is used. */
+export const FRAME_BYTES_SHORT = 128;
+const FRAMES_PER_WRITE = 8;
+/** Header of a frame of more than 125 bytes; a full frame always has this one. */
+const HEADER_BYTES = 4;
+const HEADER_BYTES_SHORT = 2;
+const BINARY = FIN | Opcode.Binary;
+const BINARY_PACKED = BINARY | 0x40;
+
+const NOTHING = Buffer.alloc(0);
+
+const SCRATCH_BYTES = FRAMES_PER_WRITE * (FRAME_BYTES + HEADER_BYTES);
+/**
+ * Processors copy twenty times slower to an address that lies, within its page, just behind the one that they copy
+ * from. Large buffers begin at pages, so frames are composed half a page away from where their bytes lie in theirs.
+ */
+const PAGE_BYTES = 4096;
+const CACHE_LINE_BYTES = 64;
+
+/** Frames on their way into a socket, of whichever connection writes. */
+const scratch = Buffer.allocUnsafeSlow(PAGE_BYTES + SCRATCH_BYTES);
+/** A Buffer's own copy: it makes no view of either side. */
+const copyInto: (this: Uint8Array, target: Buffer, at: number, from: number, end: number) => number =
+  Buffer.prototype.copy;
+
+export class FrameEncoder {
+  private readonly sink: ByteSink;
+  private readonly budget: Budget;
+  /** Agreed window of permessage-deflate, 9..15; 0 without it. */
+  private readonly windowBits: number;
+  private rest: Buffer = NOTHING;
+  private restAt = 0;
+
+  constructor(sink: ByteSink, budget: Budget, windowBits: number) {
+    this.sink = sink;
+    this.budget = budget;
+    this.windowBits = windowBits;
+  }
+
+  /** The rest of a frame waits for the socket: nothing can be written. */
+  get owes(): boolean {
+    return this.restAt < this.rest.length;
+  }
+
+  /**
+   * Sends bytes[at, at+length) as binary messages. Returns how many bytes have left or are kept in the rest of a begun
+   * frame, 0 when the socket is full, negative when it is gone or the rest cannot be kept.
+   */
+  write(bytes: Uint8Array, at: number, length: number): number {
+    if (this.owes) return 0;
+    if (this.windowBits > 0) return this.writePacked(bytes, at, length);
+    const frame = 2 * this.budget.used < this.budget.bytesMax ? FRAME_BYTES : FRAME_BYTES_SHORT;
+    const perWrite = Math.floor(SCRATCH_BYTES / (frame + HEADER_BYTES)) * frame;
+    let taken = 0;
+    while (taken < length) {
+      const count = Math.min(length - taken, perWrite);
+      const from = (at + taken + PAGE_BYTES / 2) & (PAGE_BYTES - CACHE_LINE_BYTES);
+      const total = compose(from, bytes, at + taken, count, frame) - from;
+      const wrote = this.sink.write(scratch, from, total);
+      if (wrote < 0) return wrote;
+      if (wrote < total) {
+        const accepted = this.keepCut(from, wrote, count, frame);
+        return accepted < 0 ? accepted : taken + accepted;
+      }
+      taken += count;
+    }
+    return taken;
+  }
+
+  /** The socket took `wrote` bytes of frames with `count` payload bytes. Returns how many of these are settled. */
+  private keepCut(from: number, wrote: number, count: number, frame: number): number {
+    const index = Math.floor(wrote / (frame + HEADER_BYTES));
+    const frameAt = index * (frame + HEADER_BYTES);
+    const settled = index * frame;
+    if (wrote === frameAt) return settled;
+    const body = Math.min(frame, count - settled);
+    const end = frameAt + headerBytes(body) + body;
+    return this.keep(scratch, from + wrote, from + end) ? settled + body : -1;
+  }
+
+  /** Keeps a copy of bytes[at, end). False when the budget is used up. */
+  private keep(bytes: Buffer, at: number, end: number): boolean {
+    if (at === end) return true;
+    if (!this.budget.take(end - at)) return false;
+    this.rest = Buffer.allocUnsafeSlow(end - at);
+    bytes.copy(this.rest, 0, at, end);
+    this.restAt = 0;
+    return true;
+  }
+
+  private writePacked(bytes: Uint8Array, at: number, length: number): number {
+    let taken = 0;
+    while (taken < length && !this.owes) {
+      const count = Math.min(length - taken, FRAME_BYTES);
+      const packed = pack(bytes, at + taken, count, this.windowBits);
+      const total =
+        packed === null
+          ? compose(0, bytes, at + taken, count, FRAME_BYTES)
+          : header(0, BINARY_PACKED, packed.length) + packed.copy(scratch, headerBytes(packed.length));
+      const wrote = this.sink.write(scratch, 0, total);
+      if (wrote < 0) return wrote;
+      if (wrote === 0) break;
+      if (!this.keep(scratch, wrote, total)) return -1;
+      taken += count;
+    }
+    return taken;
+  }
+
+  /** Sends a control frame between frames. False when the socket is gone, or cut it and the rest cannot be kept. */
+  control(opcode: number, payload: Uint8Array, length: number): boolean {
+    header(0, FIN | opcode, length);
+    copyInto.call(payload, scratch, HEADER_BYTES_SHORT, 0, Math.min(length, CONTROL_BYTES_MAX));
+    return this.whole(scratch, HEADER_BYTES_SHORT + length);
+  }
+
+  /** Sends bytes[0, length) as they are; what the socket does not take is kept. False as with control(). */
+  whole(bytes: Buffer, length: number): boolean {
+    const wrote = this.sink.write(bytes, 0, length);
+    return wrote >= 0 && this.keep(bytes, wrote, length);
+  }
+
+  /** The socket takes bytes again. True when no rest is left. */
+  flush(): boolean {
+    if (!this.owes) return true;
+    const length = this.rest.length - this.restAt;
+    const wrote = this.sink.write(this.rest, this.restAt, length);
+    this.restAt += Math.max(0, wrote);
+    if (wrote < length) return false;
+    this.close();
+    return true;
+  }
+
+  /** Gives its memory back. */
+  close(): void {
+    this.budget.give(this.rest.length);
+    this.rest = NOTHING;
+    this.restAt = 0;
+  }
+}
+
+function headerBytes(length: number): number {
+  return length < LENGTH_16 ? HEADER_BYTES_SHORT : HEADER_BYTES;
+}
+
+/** Writes the header of a frame at scratch[at]; `length` is at most 65,535. Returns its bytes. */
+function header(at: number, first: number, length: number): number {
+  scratch[at] = first;
+  if (length < LENGTH_16) {
+    scratch[at + 1] = length;
+    return HEADER_BYTES_SHORT;
+  }
+  scratch[at + 1] = LENGTH_16;
+  scratch[at + 2] = length >>> 8;
+  scratch[at + 3] = length;
+  return HEADER_BYTES;
+}
+
+/** Puts bytes[at, at+length) at scratch[out] in frames of `frame` bytes, the last maybe shorter. Returns their end. */
+function compose(out: number, bytes: Uint8Array, at: number, length: number, frame: number): number {
+  for (let done = 0; done < length; done += frame) {
+    const body = Math.min(frame, length - done);
+    out += header(out, BINARY, body);
+    copyInto.call(bytes, scratch, out, at + done, at + done + body);
+    out += body;
+  }
+  return out;
+}

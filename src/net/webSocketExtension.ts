@@ -1,0 +1,138 @@
+// permessage-deflate, RFC 7692: what is agreed on in the upgrade, and messages packed and unpacked with it. Neither
+// side keeps a dictionary from one message to the next, so that a connection holds no memory for it while idle.
+
+import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import type { Budget } from "../base/budget.ts";
+
+export interface DeflateTerms {
+  /** The value of Sec-WebSocket-Extensions in the response. */
+  readonly response: string;
+  /** Largest window that the broker may use for what it sends, as a power of two: 9..15. */
+  readonly windowBits: number;
+}
+
+const NAME = "permessage-deflate";
+const WINDOW_BITS_MAX = 15;
+/** zlib has no raw deflate with 8. */
+const WINDOW_BITS_MIN = 9;
+/** Offers beyond these are not looked at. */
+const OFFERS_MAX = 8;
+/** Shorter messages go as they are. */
+export const PACKED_BYTES_MIN = 64;
+/** Ends a flushed DEFLATE stream; left out on the wire, RFC 7692 §7.2.1. */
+const TAIL = Buffer.of(0x00, 0x00, 0xff, 0xff);
+
+/** One member of the list: a name and its parameters, quoted values too. */
+const OFFER =
+  /\s*([!#$%&'*+.^_`|~\w-]+)((?:\s*;\s*[!#$%&'*+.^_`|~\w-]+(?:\s*=\s*(?:"[^"]*"|[^\s;,"]+))?)*)\s*(,|$)/y;
+const PARAMETER = /;\s*([!#$%&'*+.^_`|~\w-]+)(?:\s*=\s*(?:"([^"]*)"|([^\s;,"]+)))?/g;
+
+/** Takes the first offer that can be kept, §5.1; null without one. */
+export function negotiate(offers: string | undefined): DeflateTerms | null {
+  if (offers === undefined) return null;
+  OFFER.lastIndex = 0;
+  for (let count = 0; count < OFFERS_MAX && OFFER.lastIndex < offers.length; count++) {
+    const [, name, parameters] = OFFER.exec(offers) ?? [];
+    if (name === undefined) return null;
+    const terms = name === NAME ? termsOf(parameters ?? "") : null;
+    if (terms !== null) return terms;
+  }
+  return null;
+}
+
+/** §7.1: an unknown, repeated or invalid parameter makes an offer that cannot be taken. */
+function termsOf(parameters: string): DeflateTerms | null {
+  const seen = new Set<string>();
+  let windowBits = WINDOW_BITS_MAX;
+  let response = `${NAME}; server_no_context_takeover; client_no_context_takeover`;
+  for (const [, name = "", quoted, plain] of parameters.matchAll(PARAMETER)) {
+    const value = quoted ?? plain;
+    if (seen.has(name)) return null;
+    seen.add(name);
+    if (name === "server_no_context_takeover" || name === "client_no_context_takeover") {
+      if (value !== undefined) return null;
+    } else if (name === "client_max_window_bits") {
+      if (value !== undefined && !/^(?:[89]|1[0-5])$/.test(value)) return null; // 15 serves all of them
+    } else if (name === "server_max_window_bits") {
+      if (!/^(?:9|1[0-5])$/.test(value ?? "")) return null;
+      windowBits = Math.max(WINDOW_BITS_MIN, Number(value));
+      response += `; server_max_window_bits=${windowBits}`;
+    } else return null;
+  }
+  return { response, windowBits };
+}
+
+/** The payload of a message that says bytes[at, at+length); null when packing does not pay. */
+export function pack(bytes: Uint8Array, at: number, length: number, windowBits: number): Buffer | null {
+  if (length < PACKED_BYTES_MIN) return null;
+  const options = { finishFlush: constants.Z_SYNC_FLUSH, windowBits };
+  const packed = deflateRawSync(bytes.subarray(at, at + length), options);
+  const end = packed.length - TAIL.length;
+  return end < length ? packed.subarray(0, end) : null;
+}
+
+export const UnpackStatus = { Fine: 0, TooLarge: 1, NoMemory: 2, Malformed: 3 } as const;
+export type UnpackStatus = (typeof UnpackStatus)[keyof typeof UnpackStatus];
+
+/** Collects one packed message and unpacks it. */
+export class Unpacker {
+  private readonly bytesMax: number;
+  private readonly budget: Budget;
+  private held: Buffer | null = null;
+  private length = 0;
+  /** The unpacked message. */
+  message: Buffer = Buffer.alloc(0);
+
+  /** Neither the packed nor the unpacked message may have more than `bytesMax` bytes. */
+  constructor(bytesMax: number, budget: Budget) {
+    this.bytesMax = bytesMax;
+    this.budget = budget;
+  }
+
+  /** Keeps a copy of chunk[at, end). */
+  add(chunk: Buffer, at: number, end: number): UnpackStatus {
+    const needed = this.length + end - at;
+    if (needed > this.bytesMax) return UnpackStatus.TooLarge;
+    if (this.held === null || this.held.length < needed + TAIL.length) {
+      const capacity = Math.max(2 * this.length, needed) + TAIL.length;
+      if (!this.budget.take(capacity)) return UnpackStatus.NoMemory;
+      const grown = Buffer.allocUnsafeSlow(capacity);
+      if (this.held !== null) {
+        this.held.copy(grown, 0, 0, this.length);
+        this.budget.give(this.held.length);
+      }
+      this.held = grown;
+    }
+    chunk.copy(this.held, this.length, at, end);
+    this.length = needed;
+    return UnpackStatus.Fine;
+  }
+
+  /** Unpacks what was added, into `message`, and forgets it. */
+  unpack(): UnpackStatus {
+    const { held } = this;
+    if (held === null) return UnpackStatus.Malformed;
+    TAIL.copy(held, this.length);
+    const packed = held.subarray(0, this.length + TAIL.length);
+    try {
+      const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: this.bytesMax };
+      this.message = inflateRawSync(packed, options);
+      return UnpackStatus.Fine;
+    } catch (error) {
+      return isTooLarge(error) ? UnpackStatus.TooLarge : UnpackStatus.Malformed;
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Gives its memory back. */
+  close(): void {
+    if (this.held !== null) this.budget.give(this.held.length);
+    this.held = null;
+    this.length = 0;
+  }
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
+}
