@@ -34,6 +34,12 @@ export const SUBCOMMANDS: readonly Subcommand[] = [
     load: () => import("./migrateConfig.ts"),
   },
   {
+    name: "passwd",
+    group: "Configuration",
+    summary: "add, change and delete users of a password file",
+    load: () => import("./passwd.ts"),
+  },
+  {
     name: "version",
     group: "This program",
     summary: "say the version, the commit, Bun's version and the platform",
