@@ -94,7 +94,9 @@ export class WebSocketLayer implements Layer, Socket {
   }
 
   end(): void {
-    if (this.state === State.Open) this.sendClose(CloseCode.Normal);
+    if (this.state !== State.Open) return;
+    this.sendClose(CloseCode.Normal);
+    this.lower.end();
   }
 
   // ---- the upgrade
@@ -124,8 +126,8 @@ export class WebSocketLayer implements Layer, Socket {
   private refuse({ response, status, message }: UpgradeRefusal): void {
     this.release();
     this.lower.write(response, 0, response.length);
-    this.lower.end();
     this.host.refused(status, message);
+    this.lower.end();
   }
 
   private open({ response, deflate }: Agreement): void {
@@ -202,14 +204,16 @@ export class WebSocketLayer implements Layer, Socket {
     const { control, controlLength } = decoder;
     this.sendClose(controlLength === 0 ? 0 : control.readUInt16BE(0));
     this.closed();
+    this.lower.end();
   }
 
   private fail(fault: Fault): void {
     this.sendClose(fault.code);
     this.upper!.close(closedBy(fault));
+    this.lower.end();
   }
 
-  /** Sends a close frame, unless the socket has no place for a whole one, and ends. `code` 0 says none. */
+  /** Sends a close frame, unless that would cut another one; nothing follows it. `code` 0 says none. */
   private sendClose(code: number): void {
     const encoder = this.encoder!;
     if (!encoder.owes) {
@@ -217,7 +221,6 @@ export class WebSocketLayer implements Layer, Socket {
       encoder.control(Opcode.Close, payload, payload.length);
     }
     this.release();
-    this.lower.end();
   }
 
   private release(): void {

@@ -256,6 +256,19 @@ describe("close", () => {
     expect(bench.upper.cause).toBe(null);
   });
 
+  test("a socket that closes within end(): the connection is told once, and why", () => {
+    for (const [bytes, statement] of [
+      [frames({ opcode: CLOSE }), undefined],
+      [frames({ opcode: TEXT }), "MQTT-6.0.0-1"],
+    ] as const) {
+      const bench = WebSocketBench.open();
+      bench.lower.onEnd = () => bench.layer.closed();
+      bench.feed(bytes);
+      expect(bench.upper.closedTold).toBe(1);
+      expect(bench.upper.cause?.statement).toBe(statement);
+    }
+  });
+
   test("the socket goes: the connection is told once", () => {
     const bench = WebSocketBench.open();
     bench.layer.closed();

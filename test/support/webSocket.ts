@@ -111,6 +111,8 @@ export class LowerSocket implements Socket {
   mostPerWrite: () => number = () => Number.POSITIVE_INFINITY;
   writes = 0;
   ended = false;
+  /** Called by end(), as a socket that closes at once does. */
+  onEnd: () => void = () => {};
   isPaused = false;
   private readonly parts: Buffer[] = [];
 
@@ -133,7 +135,9 @@ export class LowerSocket implements Socket {
   }
 
   end(): void {
+    if (this.ended) return;
     this.ended = true;
+    this.onEnd();
   }
 
   get bytes(): Buffer {

@@ -1,0 +1,23 @@
+// The keys of a listener's WebSockets, beside those that every listener has.
+
+import { ANY } from "../net/webSocketSettings.ts";
+import type { Keys } from "./key.ts";
+
+export const WEB_SOCKET_KEYS = {
+  // Any path, as rumqttd and mosquitto do: MQTT.js asks for the path of its URL, "/" without one, paho for "/mqtt".
+  path: {
+    kind: "text",
+    default: ANY,
+    doc: 'The only path that becomes a WebSocket, such as "/mqtt"; "*" takes every path',
+  },
+  origins: {
+    kind: "texts",
+    default: [ANY],
+    doc: 'Web pages that may connect, such as ["https://example.org"]; "*" lets all of them; other clients always may',
+  },
+  compression: {
+    kind: "boolean",
+    default: false,
+    doc: "Whether clients that offer permessage-deflate may use it; it costs much more CPU than it saves bytes",
+  },
+} as const satisfies Keys;
