@@ -1,0 +1,115 @@
+// Console: an HTTP listener for people and scripts, beside MQTT. It costs the data path nothing while nobody asks.
+
+import { Hono } from "hono";
+import { streamSSE } from "hono/streaming";
+import type { Host } from "../net/host.ts";
+import { api } from "./api.ts";
+import { type ConsoleUsers, refusal } from "./gate.ts";
+import { legacy } from "./legacy.ts";
+import { pages } from "./pages.ts";
+import type { Operations } from "./ports.ts";
+
+export interface ConsoleSettings {
+  readonly host: string;
+  /** 0..65535; 0 takes any free port. */
+  readonly port: number;
+  readonly users: ConsoleUsers;
+}
+
+export interface Console {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** Followers of the log at one time; further ones are turned away. */
+const FOLLOWERS_MAX = 16;
+/** Lines that wait for one follower; beyond it the oldest go, and it is told how many. */
+const LINES_MAX = 1000;
+const KEEP_ALIVE_MS = 15_000;
+const BODY_BYTES_MAX = 16 * 1024 * 1024;
+const IDLE_SECONDS = 60;
+
+interface Bindings {
+  readonly address: string;
+}
+
+/** The console without its socket: `fetch(request, { address })`, where `address` is the peer's. */
+export function consoleApp(host: Host, users: ConsoleUsers, operations: Operations) {
+  const app = new Hono<{ Bindings: Bindings }>();
+  const versionOne = api(host, operations);
+  app.use("*", async (c, next) => {
+    const refused = refusal(users, c.req.raw, c.env.address);
+    if (refused === null) {
+      await next();
+      return;
+    }
+    if (refused.status === 401) c.header("WWW-Authenticate", 'Basic realm="Millrace", charset="UTF-8"');
+    return c.json({ error: refused.reason }, refused.status);
+  });
+  app.use("*", async (c, next) => {
+    await next();
+    c.header("X-Content-Type-Options", "nosniff");
+    c.header("X-Frame-Options", "DENY");
+    c.header("Referrer-Policy", "no-referrer");
+    if (c.req.path.startsWith("/api/")) c.header("Cache-Control", "no-store");
+  });
+  let followers = 0;
+  app.get("/api/v1/logs/tail", (c) => {
+    if (followers === FOLLOWERS_MAX) return c.json({ error: `${FOLLOWERS_MAX} already follow the log` }, 503);
+    followers++;
+    return streamSSE(c, async (stream) => {
+      const waiting: string[] = [];
+      let lost = 0;
+      let wake = (): void => {};
+      const stop = operations.tail.follow((line) => {
+        if (waiting.length === LINES_MAX) {
+          waiting.shift();
+          lost++;
+        }
+        waiting.push(line);
+        wake();
+      });
+      const beat = setInterval(() => wake(), KEEP_ALIVE_MS);
+      try {
+        await stream.writeSSE({ event: "ready", data: "" });
+        while (!stream.aborted && !stream.closed) {
+          if (waiting.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+          if (lost > 0) await stream.writeSSE({ event: "lost", data: String(lost) });
+          lost = 0;
+          const lines = waiting.splice(0);
+          if (lines.length === 0) await stream.writeSSE({ event: "beat", data: "" });
+          for (const data of lines) await stream.writeSSE({ event: "line", data });
+        }
+      } finally {
+        clearInterval(beat);
+        stop();
+        followers--;
+      }
+    });
+  });
+  app.route("/api/v1", versionOne.app);
+  app.route("/", legacy(host, operations));
+  app.route("/", pages());
+  app.notFound((c) => c.json({ error: "there is nothing here; /api/v1/openapi.json says what is" }, 404));
+  app.onError((error, c) => c.json({ error: error.message }, 500));
+  return { app, close: versionOne.close };
+}
+
+/** Listens at once; throws what Bun throws, with `code`, when it cannot. */
+export function startConsole(settings: ConsoleSettings, host: Host, operations: Operations): Console {
+  const { app, close } = consoleApp(host, settings.users, operations);
+  const server = Bun.serve({
+    hostname: settings.host,
+    port: settings.port,
+    maxRequestBodySize: BODY_BYTES_MAX,
+    idleTimeout: IDLE_SECONDS,
+    fetch: (request, self) => app.fetch(request, { address: self.requestIP(request)?.address ?? "" }),
+  });
+  return {
+    port: server.port ?? settings.port,
+    async stop() {
+      close();
+      await server.stop(true);
+    },
+  };
+}
