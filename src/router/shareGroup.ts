@@ -181,6 +181,10 @@ export class ShareGroups {
     return this.byReader.keys();
   }
 
+  all(): ShareGroup[] {
+    return [...this.byKey.values()];
+  }
+
   groupOf(reader: Reader): ShareGroup | undefined {
     return this.byReader.get(reader);
   }
