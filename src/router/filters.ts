@@ -27,6 +27,11 @@ export class FilterState {
   /** Bytes of the filter, and the time, when publishers were last let go. */
   letGoBytes = 0;
   letGoMs = 0;
+  /** Since when, ms, its publishers wait for a reader, as far as that is accounted for; 0 while they do not. */
+  heldFromMs = 0;
+  /** The filters among whose readers its own are judged: a route of its traffic, and when it last had some, ms. */
+  shared: Route | null = null;
+  sharedMs = 0;
   /** Publishers that wait for this filter's readers; null when none does. */
   paced: PacedPort[] | null = null;
   /** Holds the filter although nobody subscribes. */
@@ -39,10 +44,18 @@ export class FilterState {
   }
 }
 
-export interface Route {
+export class Route {
   /** Unique for the life of the process, so that a stale one never joins a fresh run. */
   readonly id: number;
   readonly filters: readonly FilterState[];
+  /** At most half of its healthy readers were in debt when that was last looked at, ms. */
+  fewInDebt = false;
+  judgedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(id: number, filters: readonly FilterState[]) {
+    this.id = id;
+    this.filters = filters;
+  }
 }
 
 const CACHE_ENTRIES = 16_384;
@@ -62,7 +75,7 @@ export class Filters {
   private nextRoute = 0;
   private epoch = 0;
   private readonly matched: number[] = [];
-  readonly none: Route = { id: -2, filters: [] };
+  readonly none = new Route(-2, []);
 
   constructor(log: CommitLog, ready: ReadyQueue, clock: Clock, seed: number) {
     this.clock = clock;
@@ -119,7 +132,12 @@ export class Filters {
     let index = this.byKey.get(key);
     if (index === undefined) {
       index = this.routes.length;
-      this.routes.push({ id: ++this.nextRoute, filters: matched.map((id) => this.states[id]!) });
+      this.routes.push(
+        new Route(
+          ++this.nextRoute,
+          matched.map((id) => this.states[id]!),
+        ),
+      );
       this.byKey.set(key, index);
     }
     return index;

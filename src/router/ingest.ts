@@ -16,7 +16,7 @@ import {
   remainingLength,
   varintBytes,
 } from "../packet/frame.ts";
-import type { Filters, Route } from "./filters.ts";
+import { type Filters, Route } from "./filters.ts";
 import type { Pacing } from "./pacing.ts";
 import type { Publisher } from "./publisher.ts";
 import { DUP, PublishFrame, RETAIN } from "./publishFrame.ts";
@@ -47,6 +47,8 @@ export class Ingest {
   status: number = IngestStatus.Other;
   /** What becomes of a message that the log has no room for. */
   refusal: Refusal = Refusal.Wait;
+  /** A client that publishes what it may not is closed where no packet can tell it. */
+  cutsDenied = false;
 
   private readonly log: CommitLog;
   private readonly filters: Filters;
@@ -88,7 +90,7 @@ export class Ingest {
     this.retained = retained;
     this.stats = stats;
     this.clock = clock;
-    this.noRoute = { id: -3, filters: [] };
+    this.noRoute = new Route(-3, []);
     this.route = this.noRoute;
   }
 
@@ -258,15 +260,20 @@ export class Ingest {
     const { topicView, topic, topicAt, topicBytes, qos, identifier } = frame;
     let route = publisher.routeOf(this.filters, topicView, topicAt, topicBytes);
     if (route === null) {
-      route = this.filters.resolve(topicView, topic, topicAt, topicBytes);
+      const { rights } = publisher.session;
+      if (rights === null) route = this.filters.resolve(topicView, topic, topicAt, topicBytes);
+      else route = this.filters.resolveFor(rights, topicView, topic, topicAt, topicBytes);
       if (route === null) return this.filters.topicError(topic, topicAt, topicBytes);
-      publisher.remember(topicView, topic, topicAt, topicBytes, route, this.filters.currentEpoch);
+      // A denied topic is never the last one: the most frequent frames need not look whether they are.
+      if (route !== this.filters.denied)
+        publisher.remember(topicView, topic, topicAt, topicBytes, route, this.filters.currentEpoch);
     }
     if (!frame.learnAlias(publisher)) return errors.quotaExceeded.code;
     if (qos === 2 && publisher.received(identifier)) {
       acknowledge(out, PacketType.Pubrec, identifier); // [MQTT-4.3.3-10]: known, not delivered again
       return 0;
     }
+    if (route === this.filters.denied) return this.deny(publisher, frame, out);
     if (!publisher.mayReceive(qos)) return errors.receiveMaximumExceeded.code;
     let runClass = frame.runClass;
     if ((frame.first & RETAIN) !== 0) {
@@ -294,6 +301,23 @@ export class Ingest {
     if (!publisher.v5) return errors.quotaExceeded.code;
     const type = frame.qos === 1 ? PacketType.Puback : PacketType.Pubrec;
     writeAck(out, 5, type, frame.identifier, errors.quotaExceeded.reason);
+    return 0;
+  }
+
+  /**
+   * The client may not publish to the topic. PUBACK and PUBREC of MQTT 5 say so; where no packet can, the message is
+   * dropped, at QoS 1 and 2 behind an acknowledgement, or the connection ends. [3.1.1:MQTT-3.3.5-2]
+   */
+  private deny(publisher: Publisher, frame: PublishFrame, out: ByteWriter): number {
+    this.stats.deniedPublishes++;
+    const { qos, identifier } = frame;
+    const { code, reason } = errors.publishNotAuthorized;
+    const isTold = publisher.v5 && qos !== 0;
+    if (!isTold && this.cutsDenied) return code;
+    if (qos === 0) return 0;
+    const type = qos === 1 ? PacketType.Puback : PacketType.Pubrec;
+    if (isTold) writeAck(out, 5, type, identifier, reason);
+    else acknowledge(out, type, identifier);
     return 0;
   }
 
@@ -458,7 +482,7 @@ export class Ingest {
       const filter = filters[i]!;
       const entry = this.log.post(filter.id, run, count, bytes, runClass, frameMax);
       if (filter.armed) this.filters.wake(filter, segment, entry, from);
-      this.pacing.appended(filter, publisher);
+      this.pacing.appended(filter, route, publisher);
     }
     this.stats.publishBytesIn += bytes;
     this.ready.appended(bytes);

@@ -2,16 +2,19 @@
 // that filter's bytes, so that the live set stays in cache and nothing is dropped that waiting could save.
 //
 // Healthy is a connected reader that the socket holds back and that made progress within `stallMs`. A reader that
-// waits for acknowledgements or does not move holds nobody: it lags. (A reader that alone is behind counts as not
-// moving much sooner.) Once left behind it holds nobody until it has caught up. Debts are per filter, so a flood on
-// one filter never holds the publishers of another.
+// waits for acknowledgements or does not move holds nobody: it lags. Debts are per filter, so a flood on one filter
+// never holds the publishers of another.
+//
+// An outlier is one of the few that are in debt among the healthy readers of the traffic that it shares: of all filters
+// that its publishers' messages go to. It may owe more than others do. Once it has kept publishers waiting for most of
+// `stallMs`, or moves not at all for a moment, it is left behind, and holds nobody until it has caught up.
 
 import type { Clock } from "../base/clock.ts";
 import type { Postings } from "../log/postings.ts";
 import { ENTRY_FIRST_RUN, ENTRY_STRIDE } from "../log/segment.ts";
-import { ReaderState } from "../session/reader.ts";
+import { type Reader, ReaderState } from "../session/reader.ts";
 import type { Subscription } from "../session/subscription.ts";
-import type { FilterState } from "./filters.ts";
+import type { FilterState, Route } from "./filters.ts";
 
 /** A publisher as pacing sees it. */
 export interface PacedPort {
@@ -26,10 +29,12 @@ export interface PacedPort {
 const CHECKED_PER_TURN = 64;
 /** A debt that is always allowed. */
 const DEBT_BYTES_MIN = 256 * 1024;
-/** So long without progress, and a reader that is behind most others of its filter holds nobody. */
+/** So long without progress, and an outlier is left behind. */
 const OUTLIER_STALL_MS = 25;
-/** A reader that is behind most others of its filter may owe so many debts before publishers wait for it. */
+/** An outlier may owe so many debts before publishers wait for it. */
 const OUTLIER_DEBTS = 4;
+/** So long a judgement over the readers of a route is good enough. */
+const JUDGED_MS = 1;
 /** Publishers of one filter that are let go at one time, so that their chunks together stay near the debt. */
 const LET_GO_MAX = 4;
 /** Publishers that were let go and deliver nothing for so long hold up the next ones no longer. */
@@ -45,6 +50,7 @@ export class Pacing {
   /** Filters with publishers that wait. */
   private paced: FilterState[] = [];
   private rotation = 0;
+  private judgement = 0;
   private readonly publishers = new Set<PacedPort>();
 
   constructor(postings: Postings, clock: Clock, debtBytes: number, stallMs: number) {
@@ -61,14 +67,26 @@ export class Pacing {
   }
 
   /** Called after an append to `state`. @hot */
-  appended(state: FilterState, publisher: PacedPort | null): void {
+  appended(state: FilterState, route: Route, publisher: PacedPort | null): void {
     if (this.postings.bytes[state.id]! - state.slowestBytes <= this.debtBytes) return;
-    state.slowestBytes = this.slowest(state);
+    this.share(state, route);
+    state.slowestBytes = this.slowest(state, 0);
     if (publisher === null || this.postings.bytes[state.id]! - state.slowestBytes <= this.debtBytes) return;
     this.hold(state, publisher);
   }
 
+  /** The widest route of late says who shares the filter's traffic. */
+  private share(state: FilterState, route: Route): void {
+    const now = this.clock.nowMs();
+    const { shared } = state;
+    const isOld = now - state.sharedMs > this.stallMs;
+    if (shared !== null && !isOld && shared.filters.length > route.filters.length) return;
+    state.shared = route;
+    state.sharedMs = now;
+  }
+
   private hold(state: FilterState, publisher: PacedPort): void {
+    if (state.paced === null || state.heldFromMs === 0) state.heldFromMs = this.clock.nowMs();
     if (state.paced === null) {
       state.paced = [publisher];
       this.paced.push(state);
@@ -96,20 +114,13 @@ export class Pacing {
   }
 
   /**
-   * Bytes of the filter that its slowest healthy reader has got. Where at most half of the filter's readers are in
-   * debt, those that do not move at all are left behind soon: one slow client must not hurt all.
+   * Bytes of the filter that its slowest healthy reader has got, outliers that may owe more left out. `heldMs`: for so
+   * long the filter's publishers have been waiting.
    */
-  private slowest(state: FilterState): number {
+  private slowest(state: FilterState, heldMs: number): number {
     const total = this.postings.bytes[state.id]!;
     const now = this.clock.nowMs();
-    let connected = 0;
-    let indebted = 0;
-    for (const subscription of state.subscriptions) {
-      if (subscription.reader.state === ReaderState.Offline) continue;
-      connected++;
-      if (subscription.segment !== null && total - bytesGot(subscription) > this.debtBytes / 2) indebted++;
-    }
-    const isOutlier = indebted * 2 <= connected;
+    const isOutlier = state.shared !== null && this.areFewInDebt(state.shared, now);
     const patience = isOutlier ? OUTLIER_STALL_MS : this.stallMs;
     const allowed = isOutlier ? OUTLIER_DEBTS * this.debtBytes : 0;
     let slowest = total;
@@ -119,9 +130,52 @@ export class Pacing {
       if (reader.state !== ReaderState.SocketFull && reader.state !== ReaderState.Ready) continue;
       const got = bytesGot(subscription);
       if (now - reader.progressMs > patience) reader.isLeftBehind = total - got > this.debtBytes;
-      else if (got < slowest && total - got > allowed) slowest = got;
+      else if (total - got > allowed) {
+        if (isOutlier && heldMs > 0) reader.isLeftBehind = this.hasHeldLong(reader, now, heldMs);
+        if (got < slowest && !reader.isLeftBehind) slowest = got;
+      }
     }
     return slowest;
+  }
+
+  /** At most half of the healthy readers of the route's filters are in debt; each counts once. */
+  private areFewInDebt(route: Route, now: number): boolean {
+    if (now - route.judgedMs <= JUDGED_MS) return route.fewInDebt;
+    this.judgement += 2;
+    const { judgement } = this;
+    let healthy = 0;
+    let indebted = 0;
+    for (const { id, subscriptions } of route.filters) {
+      const total = this.postings.bytes[id]!;
+      for (const subscription of subscriptions) {
+        const { reader } = subscription;
+        if (reader.state === ReaderState.Offline || reader.state === ReaderState.WindowFull) continue;
+        if (reader.isLeftBehind) continue;
+        if (reader.judged < judgement) {
+          reader.judged = judgement;
+          healthy++;
+        }
+        if (reader.judged > judgement || subscription.segment === null) continue;
+        if (total - bytesGot(subscription) <= this.debtBytes / 2) continue;
+        reader.judged = judgement + 1;
+        indebted++;
+      }
+    }
+    route.fewInDebt = indebted * 2 <= healthy;
+    route.judgedMs = now;
+    return route.fewInDebt;
+  }
+
+  /**
+   * Publishers have waited for this reader in the last `heldMs`. True when it kept them waiting for longer than
+   * `stallMs` in all, what they did not wait for it since then set off against it: with it they would have less than
+   * half the speed.
+   */
+  private hasHeldLong(reader: Reader, now: number, heldMs: number): boolean {
+    const from = Math.max(reader.heldBackToMs, now - heldMs);
+    reader.heldBackMs = Math.max(0, reader.heldBackMs - (from - reader.heldBackToMs)) + now - from;
+    reader.heldBackToMs = now;
+    return reader.heldBackMs > this.stallMs;
   }
 
   /**
@@ -136,8 +190,10 @@ export class Pacing {
       const state = this.paced[this.rotation]!;
       const bytes = this.postings.bytes[state.id]!;
       if (bytes === state.letGoBytes && now - state.letGoMs < LET_GO_MS) continue;
-      state.slowestBytes = this.slowest(state);
-      if (bytes - state.slowestBytes > this.debtBytes / 2) continue;
+      state.slowestBytes = this.slowest(state, state.heldFromMs === 0 ? 0 : now - state.heldFromMs);
+      const mustWait = bytes - state.slowestBytes > this.debtBytes / 2;
+      state.heldFromMs = mustWait ? now : 0;
+      if (mustWait) continue;
       state.letGoBytes = bytes;
       state.letGoMs = now;
       this.letGo(state, LET_GO_MAX);

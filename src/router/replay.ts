@@ -9,7 +9,7 @@ import type { Replay, Session } from "../session/session.ts";
 import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
 import { compileFilter } from "../topic/filterMatcher.ts";
 import { hasWildcard } from "../topic/topicFilter.ts";
-import type { Filters, Route } from "./filters.ts";
+import { type Filters, Route } from "./filters.ts";
 import type { Ingest } from "./ingest.ts";
 import type { Retained, RetainedRecord } from "./retained.ts";
 import { CLASS_INBOX, CLASS_QOS_MASK, CLASS_QOS_SHIFT, classQos } from "./runClass.ts";
@@ -144,7 +144,7 @@ export class Replays {
     } as const;
     const inbox = new Subscription(session.reader, state.id, text, options);
     this.filters.attach(state, inbox);
-    this.routes.set(inbox, { id: --this.nextRoute, filters: [state] });
+    this.routes.set(inbox, new Route(--this.nextRoute, [state]));
     session.inbox = inbox;
     return inbox;
   }

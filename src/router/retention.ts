@@ -182,7 +182,8 @@ export class Retention implements CleanerOwner {
     const { reader } = subscription;
     const state = this.filters.stateOf(subscription);
     if (reader.state === ReaderState.Offline) return 0;
-    if (state.paced !== null && !this.hasStalled(reader)) return EVERYTHING; // publishers wait for it to catch up
+    const isHealthy = !reader.isLeftBehind && !this.hasStalled(reader);
+    if (state.paced !== null && isHealthy) return EVERYTHING; // publishers wait for it to catch up
     if (state.retentionBytes < 0) {
       const own = this.retentionByFilter.get(this.filters.tree.filterOf(state.id));
       state.retentionBytes = own ?? this.settings.retentionBytes;
@@ -248,7 +249,7 @@ export class Retention implements CleanerOwner {
 
   /** A healthy reader for which publishers are held back at this moment: what it owes is not cut. */
   private isAwaited(reader: Reader): boolean {
-    if (reader.state === ReaderState.Offline || this.hasStalled(reader)) return false;
+    if (reader.state === ReaderState.Offline || reader.isLeftBehind || this.hasStalled(reader)) return false;
     if ((reader.session?.port?.tailSegment ?? null) !== null) return true; // a large frame is on its way from here
     return reader.pending.some((subscription) => this.filters.stateOf(subscription).paced !== null);
   }

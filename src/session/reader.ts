@@ -35,6 +35,11 @@ export class Reader implements Pinned {
   isLeftBehind = false;
   /** When it last made progress, ms. */
   progressMs = 0;
+  /** For how long, ms, publishers were held back for it of late because it is slower than most; and up to when. */
+  heldBackMs = 0;
+  heldBackToMs = 0;
+  /** The last judgement over a route's readers that looked at it, and one more when it was found in debt. */
+  judged = 0;
   /** It is within its session's quota until its filters have got more than so many messages, or bytes, in all. */
   withinCount = -1;
   withinBytes = -1;

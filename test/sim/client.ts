@@ -146,6 +146,11 @@ export class SimClient {
     return this.socket === null || this.socket.unreadByBroker === 0;
   }
 
+  /** Bytes that it sent and the broker has not read. */
+  get unread(): number {
+    return this.socket?.unreadByBroker ?? 0;
+  }
+
   get isBusy(): boolean {
     if (this.acks.length > 0) return true;
     const { socket } = this;
