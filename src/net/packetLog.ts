@@ -1,0 +1,158 @@
+// Packet log: a line for each packet of one connection, made while somebody wants to see them and never else: then the
+// connection has one, which is fed what passes in both directions. Control packets of the session's course are told at
+// debug, with PUBLISH; acknowledgements and pings at trace.
+
+import { type LineFilter, LOG_RANKS, type Logger, type LogRank } from "../base/logger.ts";
+import { frameBody, PacketType } from "../packet/frame.ts";
+import type { ProtocolLevel } from "../packet/protocol.ts";
+import { newPublishSpans, scanPublishProperties } from "../packet/publishProperties.ts";
+import { reasonCodeName } from "../packet/reasonCode.ts";
+import { FrameHeads } from "./frameHeads.ts";
+
+const NAMES: Readonly<Record<number, string>> = Object.fromEntries(
+  Object.entries(PacketType).map(([name, type]) => [type, name.toUpperCase()]),
+);
+const QUIET: ReadonlySet<number> = new Set([
+  PacketType.Puback,
+  PacketType.Pubrec,
+  PacketType.Pubrel,
+  PacketType.Pubcomp,
+  PacketType.Pingreq,
+  PacketType.Pingresp,
+]);
+/** Packets whose body begins with a Packet Identifier. */
+const IDENTIFIED: ReadonlySet<number> = new Set([
+  PacketType.Puback,
+  PacketType.Pubrec,
+  PacketType.Pubrel,
+  PacketType.Pubcomp,
+  PacketType.Subscribe,
+  PacketType.Suback,
+  PacketType.Unsubscribe,
+  PacketType.Unsuback,
+]);
+/** Topic Aliases that are followed in one direction. */
+const ALIASES_MAX = 1024;
+
+type Fields = Record<string, unknown>;
+
+const spans = newPublishSpans();
+
+/** What every line about the connection says of it. */
+export interface PacketSubject {
+  readonly level: ProtocolLevel;
+  logFields(): object;
+}
+
+export class PacketLog {
+  private readonly logger: Logger;
+  private readonly filter: LineFilter;
+  private readonly subject: PacketSubject;
+  private readonly incoming = new FrameHeads((head, length, total) => this.line(true, head, length, total));
+  private readonly outgoing = new FrameHeads((head, length, total) => this.line(false, head, length, total));
+  private readonly aliasesIn = new Map<number, string>();
+  private readonly aliasesOut = new Map<number, string>();
+
+  constructor(logger: Logger, filter: LineFilter, subject: PacketSubject) {
+    this.logger = logger;
+    this.filter = filter;
+    this.subject = subject;
+  }
+
+  /** Bytes that came; the first ones must begin a packet. */
+  received(bytes: Uint8Array, at: number, end: number): void {
+    this.incoming.feed(bytes, at, end);
+  }
+
+  /** Bytes that the socket has taken; the first ones must begin a packet. */
+  sent(bytes: Uint8Array, at: number, end: number): void {
+    this.outgoing.feed(bytes, at, end);
+  }
+
+  private line(isIncoming: boolean, head: Buffer, length: number, total: number): void {
+    const type = head[0]! & 0xf0;
+    const rank: LogRank = QUIET.has(type) ? LOG_RANKS.trace : LOG_RANKS.debug;
+    const detail = this.detail(isIncoming, type, head, length);
+    const fields: Fields = {
+      ...this.subject.logFields(),
+      direction: isIncoming ? "in" : "out",
+      packet: NAMES[type] ?? "RESERVED",
+      bytes: total,
+      ...detail,
+    };
+    if (rank < this.filter.rankOf(fields)) return;
+    const message = `${isIncoming ? "[>] incoming" : "[<] outgoing"} ${String(fields["packet"])}`;
+    if (rank === LOG_RANKS.debug) this.logger.debug(fields, message);
+    else this.logger.trace?.(fields, message);
+  }
+
+  private detail(isIncoming: boolean, type: number, head: Buffer, length: number): Fields {
+    const body = frameBody(head, 0);
+    if (type === PacketType.Publish) return this.publish(isIncoming, head, body, length);
+    const isV5 = this.subject.level === 5;
+    if (IDENTIFIED.has(type) && body + 2 <= length) {
+      const fields: Fields = { packet_identifier: head.readUInt16BE(body) };
+      if (type === PacketType.Subscribe || type === PacketType.Unsubscribe) {
+        return { ...fields, filters: filtersOf(head, body + 2, length, isV5, type === PacketType.Subscribe) };
+      }
+      const hasReason = isV5 && body + 2 < length && QUIET.has(type);
+      return hasReason ? { ...fields, ...reason(head[body + 2]!) } : fields;
+    }
+    if (type === PacketType.Disconnect || type === PacketType.Auth) {
+      return isV5 && body < length ? reason(head[body]!) : {};
+    }
+    if (type !== PacketType.Connack || body + 2 > length) return {};
+    const code = head[body + 1]!;
+    const present = { session_present: (head[body]! & 1) === 1 };
+    return isV5 ? { ...present, ...reason(code) } : { ...present, return_code: code };
+  }
+
+  private publish(isIncoming: boolean, head: Buffer, body: number, length: number): Fields {
+    const first = head[0]!;
+    const qos = (first >> 1) & 3;
+    const fields: Fields = { qos, retain: (first & 1) === 1, dup: (first & 8) !== 0 };
+    if (body + 2 > length) return fields;
+    const topicEnd = body + 2 + head.readUInt16BE(body);
+    let at = topicEnd;
+    if (qos > 0 && at + 2 <= length) {
+      fields["packet_identifier"] = head.readUInt16BE(at);
+      at += 2;
+    }
+    let topic = head.toString("utf8", body + 2, Math.min(topicEnd, length));
+    const isScanned = this.subject.level === 5 && scanPublishProperties(head, at, length, spans) > 0;
+    if (isScanned && spans.topicAlias > 0) {
+      const aliases = isIncoming ? this.aliasesIn : this.aliasesOut;
+      if (topic === "") topic = aliases.get(spans.topicAlias) ?? "";
+      else if (aliases.size < ALIASES_MAX) aliases.set(spans.topicAlias, topic);
+      fields["topic_alias"] = spans.topicAlias;
+    }
+    fields["topic"] = topic;
+    return fields;
+  }
+}
+
+function reason(code: number): Fields {
+  return { reason_code: code, reason: reasonCodeName(code) };
+}
+
+/** The filters of a SUBSCRIBE or UNSUBSCRIBE as far as its head goes. */
+function filtersOf(head: Buffer, at: number, length: number, isV5: boolean, hasOptions: boolean): string[] {
+  const filters: string[] = [];
+  let position = at;
+  if (isV5) {
+    let properties = 0;
+    for (let shift = 0; position < length; shift += 7) {
+      const byte = head[position++]!;
+      properties += (byte & 127) << shift;
+      if (byte < 128 || shift === 21) break;
+    }
+    position += properties;
+  }
+  while (position + 2 <= length) {
+    const end = position + 2 + head.readUInt16BE(position);
+    if (end > length) break;
+    filters.push(head.toString("utf8", position + 2, end));
+    position = end + (hasOptions ? 1 : 0);
+  }
+  return filters;
+}

@@ -1,0 +1,152 @@
+// Packet lines: what passes over one connection, in pieces of any size.
+
+import { describe, expect, test } from "bun:test";
+import packet from "mqtt-packet";
+import type { Logger } from "../../src/base/logger.ts";
+import { LogFilter } from "../../src/config/logFilter.ts";
+import { PacketLog } from "../../src/net/packetLog.ts";
+
+interface Line {
+  readonly rank: string;
+  readonly message: string;
+  readonly fields: Record<string, unknown>;
+}
+
+function packetLog(filterText: string, level: 3 | 4 | 5 = 5) {
+  const lines: Line[] = [];
+  const keep = (rank: string) => (fields: object, message: string) =>
+    void lines.push({ rank, message, fields: fields as Record<string, unknown> });
+  const logger: Logger = {
+    trace: keep("trace"),
+    debug: keep("debug"),
+    info: keep("info"),
+    warn: keep("warn"),
+    error: keep("error"),
+    isEnabled: () => true,
+  };
+  const filter = new LogFilter(filterText);
+  const port = {
+    rankOf: (fields: Record<string, unknown>) => filter.rankOf(fields),
+    rankOfAnyTopic: (fields: Record<string, unknown>) => filter.rankOfAnyTopic(fields),
+    watch() {},
+  };
+  const subject = { level, logFields: () => ({ client_id: "c", connection_id: 7 }) };
+  return { log: new PacketLog(logger, port, subject), lines };
+}
+
+const generate = (one: packet.Packet, protocolVersion = 5) => packet.generate(one, { protocolVersion });
+
+const stream = Buffer.concat([
+  generate({
+    cmd: "connect",
+    protocolId: "MQTT",
+    protocolVersion: 5,
+    clientId: "c",
+    clean: true,
+    keepalive: 1,
+    password: Buffer.from("secret"),
+    username: "u",
+  }),
+  generate({
+    cmd: "subscribe",
+    messageId: 1,
+    subscriptions: [
+      { topic: "a/+", qos: 1 },
+      { topic: "b", qos: 0 },
+    ],
+    properties: { subscriptionIdentifier: 5 },
+  }),
+  generate({
+    cmd: "publish",
+    topic: "a/1",
+    payload: "x".repeat(5000),
+    qos: 1,
+    messageId: 9,
+    dup: false,
+    retain: true,
+    properties: { topicAlias: 3 },
+  }),
+  generate({
+    cmd: "publish",
+    topic: "",
+    payload: "y",
+    qos: 0,
+    dup: false,
+    retain: false,
+    properties: { topicAlias: 3 },
+  }),
+  generate({ cmd: "puback", messageId: 4, reasonCode: 0x97 }),
+  generate({ cmd: "pingreq" }),
+  generate({ cmd: "disconnect", reasonCode: 4 }),
+]);
+
+const expected = [
+  { packet: "CONNECT" },
+  { packet: "SUBSCRIBE", packet_identifier: 1, filters: ["a/+", "b"] },
+  { packet: "PUBLISH", topic: "a/1", qos: 1, retain: true, dup: false, packet_identifier: 9, topic_alias: 3 },
+  { packet: "PUBLISH", topic: "a/1", qos: 0, retain: false, topic_alias: 3 },
+  { packet: "PUBACK", packet_identifier: 4, reason_code: 0x97, reason: "QuotaExceeded" },
+  { packet: "PINGREQ", bytes: 2 },
+  { packet: "DISCONNECT", reason_code: 4 },
+];
+
+describe("packet lines", () => {
+  test.each([1, 2, 3, 7, 64, 2047, 2048, 2049, stream.length])("in pieces of %p bytes", (size) => {
+    const { log, lines } = packetLog("trace");
+    for (let at = 0; at < stream.length; at += size)
+      log.received(stream, at, Math.min(at + size, stream.length));
+    expect(lines.map(({ fields: { packet: name } }) => name)).toEqual(
+      expected.map(({ packet: name }) => name),
+    );
+    for (const [i, fields] of expected.entries()) {
+      expect(lines[i]!.fields).toMatchObject({
+        ...fields,
+        client_id: "c",
+        connection_id: 7,
+        direction: "in",
+      });
+    }
+    expect(JSON.stringify(lines)).not.toContain("secret");
+  });
+
+  test("are told at debug or trace, and name their direction", () => {
+    const { log, lines } = packetLog("trace");
+    log.sent(stream, 0, stream.length);
+    expect(lines.map(({ rank }) => rank)).toEqual([
+      "debug",
+      "debug",
+      "debug",
+      "debug",
+      "trace",
+      "trace",
+      "debug",
+    ]);
+    expect(lines[2]!.message).toBe("[<] outgoing PUBLISH");
+  });
+
+  test("of a topic alone", () => {
+    const { log, lines } = packetLog("info,[{topic=a/+}]=debug");
+    log.received(stream, 0, stream.length);
+    expect(lines.map(({ fields: { packet: name } }) => name)).toEqual(["PUBLISH", "PUBLISH"]);
+  });
+
+  test("a malformed length ends them", () => {
+    const { log, lines } = packetLog("trace");
+    log.received(Buffer.from("c000ffffffffffc000", "hex"), 0, 9);
+    expect(lines).toHaveLength(1);
+  });
+
+  test("CONNACK of each version", () => {
+    const v5 = packetLog("debug");
+    const connack = generate({ cmd: "connack", reasonCode: 0x87, sessionPresent: false });
+    v5.log.sent(connack, 0, connack.length);
+    expect(v5.lines[0]!.fields).toMatchObject({
+      packet: "CONNACK",
+      session_present: false,
+      reason_code: 0x87,
+    });
+    const v4 = packetLog("debug", 4);
+    v4.log.sent(Buffer.from([0x20, 2, 1, 0]), 0, 4);
+    expect(v4.lines[0]!.fields).toMatchObject({ session_present: true, return_code: 0 });
+  });
+});
