@@ -27,7 +27,7 @@ import { tenantOf } from "./certificate.ts";
 /** What a listener asks of its clients. */
 export interface ListenerAccess {
   readonly chain: readonly Authenticator[];
-  /** Clients without User Name, password and method are let in when nobody knows them. */
+  /** Clients that nobody knows are let in as nobody if they claim nothing, or if no password is looked at. */
   readonly allowAnonymous: boolean;
   /** The certificate's O is the tenant, and who has none stays outside. */
   readonly tenantFromOrganization: boolean;
@@ -130,8 +130,9 @@ export class AccessControl implements Access {
   ): Verdict | Promise<Verdict> {
     const { userName, password } = attempt;
     const isAnonymous = userName === undefined && password === undefined;
-    // Where nothing can be proved, what a client claims to be makes no difference: it is nobody.
-    if (allowAnonymous && (isAnonymous || chain.length === 0)) return this.granted(NOBODY, null, attempt);
+    // Where no password is looked at, what a client claims to be makes no difference: it is nobody.
+    const asksPasswords = chain.some(({ takesNoPassword }) => takesNoPassword !== true);
+    if (allowAnonymous && (isAnonymous || !asksPasswords)) return this.granted(NOBODY, null, attempt);
     const said = passed.map(({ authenticator, said: { reason } }) => `${authenticator.name}: ${reason}`);
     if (isAnonymous) {
       const reason = ["anonymous clients are not let in", ...said].join("; ");

@@ -49,6 +49,8 @@ export interface Authenticator {
   /** As `chain` in the configuration and as logs call it. */
   readonly name: string;
   judge(attempt: ConnectAttempt): Outcome | Promise<Outcome>;
+  /** It goes by something else than names and passwords that clients send. */
+  readonly takesNoPassword?: true;
   /** Whether it would still know the user that it let in; absent: it always does. */
   knows?(userName: string, attempt: ConnectAttempt): boolean;
 }

@@ -19,6 +19,7 @@ const CONTROL = /\p{Cc}/u;
 
 export class CertificateAuthenticator implements Authenticator {
   readonly name = "certificate";
+  readonly takesNoPassword = true;
   private readonly identityOf: (listener: string) => CertificateIdentity;
 
   constructor(identityOf: (listener: string) => CertificateIdentity) {

@@ -102,9 +102,10 @@ export function createAuthentication(
     if (listener.identity !== null) own.set("certificate", certificate);
     const lists = [table, fileList].filter((list) => list !== null);
     if (lists.length > 0) own.set("scram", new ScramAuthenticator(lists, secret));
-    const chain = chainOf(listener.authChain ?? settings.chain, own);
+    const names = listener.authChain ?? settings.chain;
+    const chain = chainOf(names, own);
     const { tenantFromOrganization } = listener;
-    const allowAnonymous = listener.allowAnonymous ?? chain.length === 0;
+    const allowAnonymous = listener.allowAnonymous ?? (chain.length === 0 && names === null);
     access.set(listener.section, { chain, allowAnonymous, tenantFromOrganization });
   }
   return {

@@ -90,3 +90,19 @@ export interface AuthSettings {
   readonly http: HttpAuthSettings | null;
   readonly limits: AttemptLimits;
 }
+
+/** Nothing is configured. */
+export const NO_AUTH: AuthSettings = Object.freeze({
+  chain: null,
+  verifiedMs: 300_000,
+  file: null,
+  jwt: null,
+  http: null,
+  limits: Object.freeze({
+    failuresPerAddress: 10,
+    failuresPerUser: 50,
+    refillMs: 3_000,
+    banMs: 60_000,
+    exempt: [],
+  }),
+});
