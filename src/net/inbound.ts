@@ -9,6 +9,7 @@
 //
 // A paused socket does not tell that its client has died, and may still deliver one chunk. @hot
 
+import type { Budget } from "../base/budget.ts";
 import type { ByteWriter } from "../base/byteWriter.ts";
 import { decodeConnect } from "../packet/connect.ts";
 import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/error.ts";
@@ -26,8 +27,6 @@ const CONNECT_BYTES_MAX = 256 * 1024;
 const NO_CHUNK = Buffer.alloc(0);
 /** So long without room, and the connection is closed: its client may have died. */
 const WAIT_MS_MAX = 30_000;
-/** Clients without a verdict may fill this part of the parked budget, so that they take no room from the others. */
-const STRANGERS_SHARE = 2;
 
 /** Why the socket is not read. */
 export const Hold = { None: 0, Paused: 1, Overdrawn: 2, Verdict: 3 } as const;
@@ -40,6 +39,7 @@ export class Inbound {
   private partialWaits = false;
   /** Bytes that came and wait. */
   private parked: Buffer | null = null;
+  private parkedBudget: Budget;
   /** The log had no room for the packet at which packets() stopped. */
   private waits = false;
   /** Since when, ms; 0 while nothing does. */
@@ -55,7 +55,9 @@ export class Inbound {
 
   constructor(connection: Connection) {
     this.connection = connection;
-    this.partial = new Partial(connection.host.router.budgets.partial);
+    const { budgets } = connection.host.router;
+    this.partial = new Partial(budgets.partial);
+    this.parkedBudget = budgets.parked;
   }
 
   /** Bytes came; the buffer is the connection's until this returns. */
@@ -222,6 +224,7 @@ export class Inbound {
   /** Nothing more is taken until release(): what comes meanwhile is kept, in its order. */
   awaitVerdict(): void {
     this.awaitsVerdict = true;
+    this.parkedBudget = this.connection.host.router.budgets.strangers;
     this.steer();
   }
 
@@ -230,6 +233,7 @@ export class Inbound {
     this.awaitsVerdict = false;
     if (this.connection.state >= ConnectionState.Closing) return;
     const parked = this.unpark();
+    this.parkedBudget = this.connection.host.router.budgets.parked;
     if (parked === null) this.steer();
     else this.receive(parked);
   }
@@ -315,9 +319,7 @@ export class Inbound {
   private park(chunk: Buffer, at: number, end: number): void {
     const { connection, awaitsVerdict } = this;
     const { router } = connection.host;
-    const { parked } = router.budgets;
-    const share = awaitsVerdict ? parked.bytesMax / STRANGERS_SHARE : parked.bytesMax;
-    if (parked.used + end - at <= share && parked.take(end - at)) {
+    if (this.parkedBudget.take(end - at)) {
       const rest = chunk.subarray(at, end);
       this.parked = this.parked === null ? Buffer.from(rest) : Buffer.concat([this.parked, rest]);
       return;
@@ -335,7 +337,7 @@ export class Inbound {
   private unpark(): Buffer | null {
     const { parked } = this;
     this.parked = null;
-    if (parked !== null) this.connection.host.router.budgets.parked.give(parked.length);
+    if (parked !== null) this.parkedBudget.give(parked.length);
     return parked;
   }
 

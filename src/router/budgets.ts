@@ -17,7 +17,8 @@ const RETAINED = 8;
 const SESSIONS = 5; // subscriptions, client identifiers, Topic Aliases, QoS 2 identifiers
 const INFLIGHT = 3;
 const RESIDUE = 2; // rests of cut frames and control packets that wait
-const PARKED = 4; // chunks that wait for room in the log
+const PARKED = 3; // chunks that wait for room in the log
+const STRANGERS = 1; // what clients have sent that nobody has let in yet
 const SHARES = 64;
 
 export interface Budgets {
@@ -29,6 +30,7 @@ export interface Budgets {
   readonly inflight: Budget;
   readonly residue: Budget;
   readonly parked: Budget;
+  readonly strangers: Budget;
 }
 
 export function divide(memoryBytes: number): Budgets {
@@ -43,6 +45,7 @@ export function divide(memoryBytes: number): Budgets {
     inflight: part("in flight", INFLIGHT),
     residue: part("residues", RESIDUE),
     parked: part("parked chunks", PARKED),
+    strangers: part("strangers' chunks", STRANGERS),
   };
   const sum = Object.values(budgets).reduce((total: number, budget: Budget) => total + budget.bytesMax, 0);
   assert(sum <= memoryBytes, "the budgets add up to no more than the memory");

@@ -24,16 +24,20 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   const { budgets } = router;
   let partial = 0;
   let parked = 0;
+  let strangers = 0;
   let residue = 0;
   for (const connection of connections) {
     partial += connection.inbound["partial"].bytes.length;
-    parked += connection.inbound["parked"]?.length ?? 0;
+    const { length = 0 } = connection.inbound["parked"] ?? {};
+    if (connection.inbound["parkedBudget"] === budgets.strangers) strangers += length;
+    else parked += length;
     residue += connection.outbound["rest"].length + connection.outbound["control"].length;
   }
   let log = 0;
   for (const segment of router.log.segments) log += segment?.cost ?? 0;
   same("partial packets", budgets.partial.used, partial);
   same("parked chunks", budgets.parked.used, parked);
+  same("strangers' chunks", budgets.strangers.used, strangers);
   same("residues", budgets.residue.used, residue);
   same("log", budgets.log.used, log);
   same("render", budgets.render.used, renderBytes(router));

@@ -140,7 +140,13 @@ export class Scene {
     router.log.release();
     const { budgets } = router;
     const left: string[] = [];
-    for (const budget of [budgets.partial, budgets.parked, budgets.residue, budgets.sessions]) {
+    for (const budget of [
+      budgets.partial,
+      budgets.parked,
+      budgets.strangers,
+      budgets.residue,
+      budgets.sessions,
+    ]) {
       if (budget.used !== 0) left.push(`${budget.name} ${budget.used}`);
     }
     // v3 clean sessions end with their connection; the log keeps its active segment and a small pool.
