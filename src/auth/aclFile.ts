@@ -35,7 +35,7 @@ interface Line {
   readonly filter: FilterTemplate;
 }
 
-/** The rules of a file's text, in the order in which they are asked. `file` is its name for people. Throws FileError. */
+/** The rules of a text, in the order in which they are asked. `file` is how messages call it. Throws FileError. */
 export function parseAclFile(text: string, file: string): AclRule[] {
   if (text.length > ACL_FILE_BYTES_MAX)
     throw new FileError([`${file}: larger than ${ACL_FILE_BYTES_MAX} bytes`]);

@@ -164,14 +164,15 @@ export function admit(connection: Connection, connect: Connect, grant: Grant, da
   host.router.sessions.start(session);
 }
 
-/** A connected client has other rights from now on. */
-export function applyGrant({ session, listener, host }: Connection, grant: Grant): void {
+/** A connected client has other rights from now on. One that loses a subscription by them is told, and closed. */
+export function applyGrant(connection: Connection, grant: Grant): void {
+  const { session, listener, host } = connection;
   if (session === null) return;
   const rights = limitDepth(grant.rights, listener.limits.topicLevels);
   if (session.will !== null && rights !== null && !rights.mayPublish(session.will.topic)) session.will = null;
   if (session.rights === rights) return;
   session.rights = rights;
-  host.router.rightsChanged(session);
+  if (host.router.rightsChanged(session)) connection.fail(errors.subscriptionNotAuthorized);
 }
 
 /** A v3 client's own Keep Alive stands: it cannot be told another. */

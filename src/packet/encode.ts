@@ -68,8 +68,14 @@ export function writeSuback(
   return writeFitting(out, PacketType.Suback, diagnostics, sizeMax, (fitting) => {
     out.u16(packetIdentifier); // [MQTT-2.2.1-6]
     if (level === 5) writeProperties(out, fitting); // [MQTT-3.9.2-1] [MQTT-3.9.2-2]
-    for (const code of codes) out.u8(level === 5 ? code : Math.min(code, SUBACK_FAILURE));
+    for (const code of codes) out.u8(subackCode(level, code));
   });
+}
+
+/** MQTT 3.1 knows no failure: what its client may not have is granted, and delivers nothing. */
+function subackCode(level: ProtocolLevel, code: number): number {
+  if (level === 5) return code;
+  return level === 3 && code === ReasonCode.NotAuthorized ? 0 : Math.min(code, SUBACK_FAILURE);
 }
 
 /**

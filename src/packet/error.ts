@@ -186,6 +186,16 @@ export const errors = Object.freeze({
     "MQTT-3.2.2-13",
     "Will Retain is set and retained messages are not supported",
   ),
+  publishNotAuthorized: mqttError(
+    ReasonCode.NotAuthorized,
+    "3.1.1:MQTT-3.3.5-2",
+    "client may not publish to the topic",
+  ),
+  subscriptionNotAuthorized: mqttError(
+    ReasonCode.NotAuthorized,
+    "§4.13",
+    "client may not have a subscription that it has any more",
+  ),
   payloadFormatInvalid: mqttError(
     ReasonCode.PayloadFormatInvalid,
     "§3.3.2.3.2",

@@ -11,6 +11,7 @@ import type { Segment } from "../log/segment.ts";
 import type { Reader } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
+import type { Stats } from "./stats.ts";
 import { Walk } from "./walk.ts";
 
 export const BATCH_PIECES_MAX = 1024;
@@ -53,6 +54,8 @@ export class Batch {
   droppedTooLarge = 0;
   droppedExpired = 0;
   droppedOffline = 0;
+  /** And because it may not be sent them any more. */
+  droppedDenied = 0;
 
   /** The filters' positions: behind the last piece while the batch is built, and then where the whole batch ends. */
   readonly walk = new Walk();
@@ -97,6 +100,7 @@ export class Batch {
     this.droppedTooLarge = 0;
     this.droppedExpired = 0;
     this.droppedOffline = 0;
+    this.droppedDenied = 0;
     this.head = head;
     this.walk.begin(reader);
     const pending = reader.pending;
@@ -133,6 +137,14 @@ export class Batch {
       }
     }
     return true;
+  }
+
+  /** Adds what was passed over to the counters. */
+  countDropped(stats: Stats): void {
+    stats.droppedTooLarge += this.droppedTooLarge;
+    stats.droppedExpired += this.droppedExpired;
+    stats.offlineQos0 += this.droppedOffline;
+    stats.deniedDeliveries += this.droppedDenied;
   }
 
   /** Nothing may share it any more. */

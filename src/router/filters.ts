@@ -1,5 +1,10 @@
 // Filters: who subscribes to what, and the route of a topic: the set of filters that it matches. Routes are interned,
-// so that neighbours with one set of readers lie in one run whatever their topics. @hot
+// so that neighbours with one set of readers lie in one run whatever their topics.
+//
+// Readers that may not be sent everything that a filter matches have a part of it: a FilterState of its own, which is
+// in the routes of those topics alone that its rule permits. So readers with equal rules share all that readers share,
+// and no delivery is judged. What a publisher may do is part of the route in the same way: a topic that it may not
+// publish to has the route `denied`. @hot
 
 import type { FilterId } from "../base/brand.ts";
 import type { Clock } from "../base/clock.ts";
@@ -9,6 +14,7 @@ import type { Postings } from "../log/postings.ts";
 import { errors } from "../packet/error.ts";
 import { decodeUtf8, validUtf8 } from "../packet/utf8.ts";
 import { ReaderState } from "../session/reader.ts";
+import type { ReceiveRule, Rights } from "../session/rights.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { CACHE_MISS, MatchCache } from "../topic/matchCache.ts";
 import { topicNameHasWildcard } from "../topic/topicName.ts";
@@ -19,6 +25,12 @@ import type { ReadyQueue } from "./readyQueue.ts";
 
 export class FilterState {
   readonly id: FilterId;
+  /** The filter that this is a part of; null for a filter itself, which is in the topic tree. */
+  readonly whole: FilterState | null;
+  /** What the part is for; null: everything. */
+  readonly rule: ReceiveRule | null;
+  /** The parts of this filter, by their rules; null when there are none. */
+  parts: Map<ReceiveRule, FilterState> | null = null;
   readonly subscriptions: Subscription[] = [];
   /** Somebody is caught up and waits for the next append. */
   armed = false;
@@ -39,8 +51,15 @@ export class FilterState {
   /** Bytes that a slow QoS 0 reader may owe of it; negative until somebody asked. */
   retentionBytes = -1;
 
-  constructor(id: FilterId) {
+  constructor(id: FilterId, whole: FilterState | null = null, rule: ReceiveRule | null = null) {
     this.id = id;
+    this.whole = whole;
+    this.rule = rule;
+  }
+
+  /** Somebody gets all that the filter matches. */
+  get isWanted(): boolean {
+    return this.subscriptions.length > 0 || this.keep;
   }
 }
 
@@ -58,8 +77,12 @@ export class Route {
   }
 }
 
+/** Where a route's place stands for a valid Topic Name: it is none. */
+const NOT_A_TOPIC = -1;
 const CACHE_ENTRIES = 16_384;
 const CACHE_KEY_BYTES = 120;
+/** Topics that may not be published to have the first place among the routes. */
+const DENIED = 0;
 /** Interned routes; when there are more, the table starts anew. */
 const ROUTES_MAX = 65_536;
 
@@ -70,12 +93,24 @@ export class Filters {
   private readonly ready: ReadyQueue;
   private readonly clock: Clock;
   private readonly cache: MatchCache;
+  /** What each of the topics is to publishers whose rights are not everything; made when there is one. */
+  private restricted: MatchCache | null = null;
+  /** Rights have numbers for the life of the process, so that no two ever share an answer. */
+  private readonly numbers = new WeakMap<Rights, number>();
+  private nextNumber = 1;
+  private lastRights: Rights | null = null;
+  private lastNumber = 0;
+  /** Filters that have parts. */
+  private parted = 0;
+  private readonly seed: number;
   private routes: Route[] = [];
   private byKey = new Map<string, number>();
   private nextRoute = 0;
   private epoch = 0;
   private readonly matched: number[] = [];
   readonly none = new Route(-2, []);
+  /** Of a topic that the publisher may not publish to. */
+  readonly denied = new Route(-4, []);
 
   constructor(log: CommitLog, ready: ReadyQueue, clock: Clock, seed: number) {
     this.clock = clock;
@@ -83,7 +118,8 @@ export class Filters {
     this.ready = ready;
     this.tree = new TopicTree(seed);
     this.cache = new MatchCache({ entries: CACHE_ENTRIES, keyBytesMax: CACHE_KEY_BYTES }, seed);
-    this.epoch = this.tree.epoch;
+    this.seed = seed;
+    this.forget();
   }
 
   /** Changes whenever a route that was resolved before may be wrong. */
@@ -94,13 +130,50 @@ export class Filters {
   /** The route of the Topic Name at `bytes[at..at+length)`, null when it is no valid Topic Name (see topicError). */
   resolve(view: DataView, bytes: Uint8Array, at: number, length: number): Route | null {
     if (this.epoch !== this.tree.epoch || this.routes.length >= ROUTES_MAX) this.forget();
-    const cached = this.cache.lookup(view, at, length);
+    const index = this.indexOf(view, bytes, at, length);
+    return index === NOT_A_TOPIC ? null : this.routes[index]!;
+  }
+
+  /** The same for a publisher with these rights: `denied` where it may not publish. */
+  resolveFor(rights: Rights, view: DataView, bytes: Uint8Array, at: number, length: number): Route | null {
+    if (this.epoch !== this.tree.epoch || this.routes.length >= ROUTES_MAX) this.forget();
+    const restricted = this.restricted ?? this.beginRestricted();
+    const number = this.numberOf(rights);
+    const cached = restricted.lookup(view, at, length, number);
     if (cached !== CACHE_MISS) return this.routes[cached]!;
-    const end = at + length;
-    if (length === 0 || !validUtf8(bytes, at, end) || topicNameHasWildcard(bytes, at, end)) return null;
-    const index = this.intern(decodeUtf8(bytes, at, end));
-    this.cache.insert(view, at, length, index);
+    if (!isTopic(bytes, at, length)) return null;
+    // Asked first, so that what is denied takes nobody's place in the cache that all share.
+    const isPermitted = rights.mayPublish(decodeUtf8(bytes, at, at + length));
+    const index = isPermitted ? this.indexOf(view, bytes, at, length) : DENIED;
+    restricted.insert(view, at, length, index, number);
     return this.routes[index]!;
+  }
+
+  private beginRestricted(): MatchCache {
+    const limits = { entries: CACHE_ENTRIES, keyBytesMax: CACHE_KEY_BYTES, owned: true };
+    this.restricted = new MatchCache(limits, this.seed);
+    return this.restricted;
+  }
+
+  private indexOf(view: DataView, bytes: Uint8Array, at: number, length: number): number {
+    const cached = this.cache.lookup(view, at, length);
+    if (cached !== CACHE_MISS) return cached;
+    if (!isTopic(bytes, at, length)) return NOT_A_TOPIC;
+    const index = this.intern(decodeUtf8(bytes, at, at + length));
+    this.cache.insert(view, at, length, index);
+    return index;
+  }
+
+  private numberOf(rights: Rights): number {
+    if (rights === this.lastRights) return this.lastNumber;
+    let number = this.numbers.get(rights);
+    if (number === undefined) {
+      number = this.nextNumber++;
+      this.numbers.set(rights, number);
+    }
+    this.lastRights = rights;
+    this.lastNumber = number;
+    return number;
   }
 
   /** The route of a topic that is known to be valid. */
@@ -116,9 +189,16 @@ export class Filters {
     return errors.topicWildcard.code;
   }
 
+  /** Every route that was resolved before is void. */
+  outdate(): void {
+    this.tree.epoch++;
+  }
+
   private forget(): void {
     this.cache.clear();
-    this.routes = [];
+    this.restricted?.clear();
+    this.lastRights = null;
+    this.routes = [this.denied];
     this.byKey.clear();
     this.epoch = this.tree.epoch;
   }
@@ -127,6 +207,7 @@ export class Filters {
     const matched = this.matched;
     matched.length = 0;
     this.tree.match(topic, matched);
+    if (this.parted > 0) this.choose(topic, matched);
     matched.sort((a, b) => a - b);
     const key = matched.join();
     let index = this.byKey.get(key);
@@ -143,17 +224,43 @@ export class Filters {
     return index;
   }
 
-  /** The state of `filter`, begun if it is new. */
-  begin(filter: string): FilterState {
-    const id = this.tree.insert(filter);
-    let state = this.states[id] ?? null;
-    if (state === null) {
-      state = new FilterState(id);
-      this.states[id] = state;
-      this.postings.ensure(id);
-      state.slowestBytes = this.postings.bytes[id]!;
+  /** Of the filters in `matched` that have parts, puts those parts in that permit the topic. */
+  private choose(topic: string, matched: number[]): void {
+    for (let i = matched.length - 1; i >= 0; i--) {
+      const state = this.states[matched[i]!]!;
+      if (state.parts === null) continue;
+      if (!state.isWanted) matched.splice(i, 1);
+      for (const [rule, part] of state.parts) if (rule.permits(topic)) matched.push(part.id);
     }
+  }
+
+  /** The state of `filter`, or of the part of it that `rule` permits, begun if it is new. */
+  begin(filter: string, rule: ReceiveRule | null = null): FilterState {
+    const id = this.tree.insert(filter);
+    const whole = this.states[id] ?? this.add(new FilterState(id));
+    if (rule === null) return whole;
+    const known = whole.parts?.get(rule);
+    if (known !== undefined) return known;
+    const part = this.add(new FilterState(this.tree.takeId(), whole, rule));
+    if (whole.parts === null) {
+      whole.parts = new Map();
+      this.parted++;
+    }
+    whole.parts.set(rule, part);
+    this.outdate();
+    return part;
+  }
+
+  private add(state: FilterState): FilterState {
+    this.states[state.id] = state;
+    this.postings.ensure(state.id);
+    state.slowestBytes = this.postings.bytes[state.id]!;
     return state;
+  }
+
+  /** The filter of a state, whole or part. */
+  textOf(state: FilterState): string {
+    return this.tree.filterOf((state.whole ?? state).id);
   }
 
   stateOf(subscription: Subscription): FilterState {
@@ -164,6 +271,7 @@ export class Filters {
     subscription.index = state.subscriptions.length;
     state.subscriptions.push(subscription);
     state.armed = true;
+    if (state.parts !== null && state.subscriptions.length === 1) this.outdate();
   }
 
   detach(subscription: Subscription): void {
@@ -174,14 +282,26 @@ export class Filters {
       last.index = subscription.index;
     }
     subscription.index = -1;
+    if (state.parts !== null && state.subscriptions.length === 0) this.outdate();
     this.endIfUnused(state);
   }
 
-  /** Ends a filter that nobody subscribes to. */
+  /** Ends a filter, or a part of one, that nobody subscribes to. */
   endIfUnused(state: FilterState): void {
-    if (state.subscriptions.length > 0 || state.keep || this.states[state.id] !== state) return;
+    if (state.isWanted || state.parts !== null || this.states[state.id] !== state) return;
     this.states[state.id] = null;
-    this.tree.remove(state.id);
+    const { whole, rule } = state;
+    if (whole === null || rule === null) {
+      this.tree.remove(state.id);
+      return;
+    }
+    this.tree.giveId(state.id);
+    this.outdate();
+    whole.parts?.delete(rule);
+    if (whole.parts?.size !== 0) return;
+    whole.parts = null;
+    this.parted--;
+    this.endIfUnused(whole);
   }
 
   /** A run at byte `from` of `entry` was posted to an armed filter: places its caught-up readers there. */
@@ -201,4 +321,10 @@ export class Filters {
       this.ready.push(reader);
     }
   }
+}
+
+/** The bytes are a valid Topic Name. */
+function isTopic(bytes: Uint8Array, at: number, length: number): boolean {
+  const end = at + length;
+  return length > 0 && validUtf8(bytes, at, end) && !topicNameHasWildcard(bytes, at, end);
 }

@@ -5,7 +5,6 @@
 import type { ByteWriter } from "../base/byteWriter.ts";
 import type { Clock } from "../base/clock.ts";
 import type { CommitLog } from "../log/commitLog.ts";
-import { writeAck } from "../packet/encode.ts";
 import { errors } from "../packet/error.ts";
 import {
   bodyAt,
@@ -16,6 +15,7 @@ import {
   remainingLength,
   varintBytes,
 } from "../packet/frame.ts";
+import { acknowledge, answer } from "./answer.ts";
 import { type Filters, Route } from "./filters.ts";
 import type { Pacing } from "./pacing.ts";
 import type { Publisher } from "./publisher.ts";
@@ -299,8 +299,7 @@ export class Ingest {
     this.stats.refusedPublishes++;
     if (frame.qos === 0) return 0;
     if (!publisher.v5) return errors.quotaExceeded.code;
-    const type = frame.qos === 1 ? PacketType.Puback : PacketType.Pubrec;
-    writeAck(out, 5, type, frame.identifier, errors.quotaExceeded.reason);
+    answer(out, frame.qos, frame.identifier, errors.quotaExceeded.reason);
     return 0;
   }
 
@@ -314,10 +313,7 @@ export class Ingest {
     const { code, reason } = errors.publishNotAuthorized;
     const isTold = publisher.v5 && qos !== 0;
     if (!isTold && this.cutsDenied) return code;
-    if (qos === 0) return 0;
-    const type = qos === 1 ? PacketType.Puback : PacketType.Pubrec;
-    if (isTold) writeAck(out, 5, type, identifier, reason);
-    else acknowledge(out, type, identifier);
+    if (qos !== 0) answer(out, qos, identifier, isTold ? reason : 0);
     return 0;
   }
 
@@ -494,15 +490,4 @@ function samePrefix(view: DataView, a: number, b: number, length: number): boole
   const last = length - 4;
   for (let i = 0; i < last; i += 4) if (view.getInt32(a + i) !== view.getInt32(b + i)) return false;
   return view.getInt32(a + last) === view.getInt32(b + last);
-}
-
-function acknowledge(out: ByteWriter, type: number, identifier: number): void {
-  out.reserve(4);
-  const bytes = out.bytes;
-  const at = out.length;
-  bytes[at] = type;
-  bytes[at + 1] = 2;
-  bytes[at + 2] = identifier >>> 8;
-  bytes[at + 3] = identifier;
-  out.length = at + 4;
 }

@@ -194,6 +194,7 @@ export class Lanes {
     const runClass = segment.entries[at + ENTRY_CLASS]!;
     if ((runClass & CLASS_INBOX) !== 0 || ((runClass & CLASS_V5) !== 0) !== session.v5) return false;
     if (segment.entries[at + ENTRY_FRAME_MAX]! > session.frameMax || session.aliasMax > 0) return false;
+    if (session.judgedBelow > segment.baseOffset) return false;
     if ((runClass & CLASS_EXPIRY) === 0) return true;
     const first = segment.entries[at + ENTRY_FIRST_RUN]!;
     return segment.runs[first * RUN_STRIDE + RUN_TIME]! === this.second();
@@ -280,7 +281,8 @@ export class Lanes {
 
   /** Nothing of the session's own shows in its frames. */
   private mayShare(session: Session): boolean {
-    return session.qos0From <= this.log.oldest.baseOffset && session.aliasMax === 0;
+    const oldest = this.log.oldest.baseOffset;
+    return session.qos0From <= oldest && session.judgedBelow <= oldest && session.aliasMax === 0;
   }
 
   private freshBatch(): Batch {
@@ -335,9 +337,7 @@ export class Lanes {
   private applyEnd(batch: Batch, reader: Reader): void {
     const pending = reader.pending;
     const slots = this.log.segments;
-    this.stats.droppedTooLarge += batch.droppedTooLarge;
-    this.stats.droppedExpired += batch.droppedExpired;
-    this.stats.offlineQos0 += batch.droppedOffline;
+    batch.countDropped(this.stats);
     const fresh = batch.head === this.log.head;
     for (let i = pending.length - 1; i >= 0; i--) {
       const subscription = pending[i]!;

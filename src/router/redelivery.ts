@@ -64,8 +64,7 @@ export class Redelivery {
     const resentAt = state === InflightState.Qos1 ? 1 : 2;
     if (!renderSingle(this.log, lanes.renderer, batch, session, offset, { resentAt }, second)) {
       session.inflight.settle(identifier);
-      this.stats.droppedExpired += batch.droppedExpired;
-      this.stats.droppedTooLarge += batch.droppedTooLarge;
+      batch.countDropped(this.stats);
       return;
     }
     const hole = batch.hole[0]!;

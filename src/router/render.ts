@@ -21,6 +21,7 @@ import type { Reader } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { BATCH_BYTES, type Batch, RENDERED_FRAME_MAX } from "./batch.ts";
+import { mayStillGet } from "./mayStillGet.ts";
 import { CLASS_EXPIRY, CLASS_HOLE, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
 import type { Walk } from "./walk.ts";
 
@@ -66,6 +67,8 @@ export class Renderer {
   readonly introduced: IntroducedAlias[] = [];
   /** QoS 0 messages below this Offset were published while the session's client was away. */
   private offlineBelow = 0;
+  /** Messages below this Offset may be such that the client may not be sent any more. */
+  private judgedBelow = 0;
   /** Set by build() when the batch is one large frame's head. */
   large: LargeFrame | null = null;
 
@@ -80,6 +83,7 @@ export class Renderer {
   build(batch: Batch, reader: Reader, session: Session, second: number, messagesMax: number): void {
     this.begin();
     this.offlineBelow = reader.session === null ? 0 : session.qos0From;
+    this.judgedBelow = reader.session === null ? 0 : session.judgedBelow;
     const { walk } = batch;
     let messages = messagesMax;
     while (batch.length < BATCH_BYTES && batch.pieces < batch.piecesMax) {
@@ -229,6 +233,7 @@ export class Renderer {
       const length = frameBytes(segment.bytes, at);
       const offset = segment.baseOffset + relative;
       if (offset < this.offlineBelow && classQos(runClass) === 0) batch.droppedOffline++;
+      else if (offset < this.judgedBelow && !mayStillGet(session, segment.bytes, at)) batch.droppedDenied++;
       else if (length > RENDERED_FRAME_MAX) {
         if (batch.pieces > 0) return at;
         if (this.largeHead(batch, session, segment, at, length, runClass, age, offset)) return at + length;

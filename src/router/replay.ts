@@ -5,6 +5,8 @@
 
 import type { CommitLog } from "../log/commitLog.ts";
 import { frameBody } from "../packet/frame.ts";
+import { decodeUtf8 } from "../packet/utf8.ts";
+import type { ReceiveRule } from "../session/rights.ts";
 import type { Replay, Session } from "../session/session.ts";
 import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
 import { compileFilter } from "../topic/filterMatcher.ts";
@@ -46,7 +48,12 @@ export class Replays {
   }
 
   /** Promises the session the retained messages that `filter` matches now. */
-  begin(session: Session, filter: string, options: SubscriptionOptions): void {
+  begin(
+    session: Session,
+    filter: string,
+    options: SubscriptionOptions,
+    rule: ReceiveRule | null = null,
+  ): void {
     if (this.retained.count === 0) return;
     let slot = 0;
     let end = this.retained.slots;
@@ -57,6 +64,8 @@ export class Replays {
     }
     const matcher = compileFilter(filter);
     session.replays.push({
+      filter,
+      rule,
       matches: (bytes, at, to) => matcher.matches(bytes, at, to),
       before: this.retained.clockwork,
       qos: options.qos,
@@ -94,6 +103,8 @@ export class Replays {
       const body = frameBody(record.bytes, record.at);
       const length = (record.bytes[body]! << 8) | record.bytes[body + 1]!;
       if (!replay.matches(record.bytes, body + 2, body + 2 + length)) continue;
+      const { rule } = replay;
+      if (rule !== null && !rule.permits(decodeUtf8(record.bytes, body + 2, body + 2 + length))) continue;
       const qos = Math.min(classQos(record.runClass), replay.qos);
       const runClass = (record.runClass & ~CLASS_QOS_MASK) | (qos << CLASS_QOS_SHIFT) | CLASS_INBOX;
       const { active } = this.log;

@@ -185,7 +185,7 @@ export class Retention implements CleanerOwner {
     const isHealthy = !reader.isLeftBehind && !this.hasStalled(reader);
     if (state.paced !== null && isHealthy) return EVERYTHING; // publishers wait for it to catch up
     if (state.retentionBytes < 0) {
-      const own = this.retentionByFilter.get(this.filters.tree.filterOf(state.id));
+      const own = this.retentionByFilter.get(this.filters.textOf(state));
       state.retentionBytes = own ?? this.settings.retentionBytes;
     }
     return state.retentionBytes;

@@ -23,6 +23,7 @@ import { Redelivery } from "./redelivery.ts";
 import { Replays } from "./replay.ts";
 import { Retained } from "./retained.ts";
 import { Retention } from "./retention.ts";
+import { Revision } from "./revision.ts";
 import { type Resumed, Sessions } from "./sessions.ts";
 import type { RouterSettings } from "./settings.ts";
 import { ShareGroups } from "./shareGroup.ts";
@@ -57,6 +58,7 @@ export class Router implements LogOwner {
   readonly acknowledgements: Acknowledge;
   readonly sessions: Sessions;
   private readonly redelivery: Redelivery;
+  private readonly revision: Revision;
   private readonly retention: Retention;
   private readonly local: LocalPublish;
 
@@ -79,7 +81,9 @@ export class Router implements LogOwner {
     const { filters, ready, lanes } = this;
     this.groups = new ShareGroups(log, filters, ready, lanes, stats, clock, settings.sharedStrategy, seed);
     this.replays = new Replays(log, filters, this.retained, this.ingest);
-    this.subscriptions = new Subscribe(filters, this.groups, this.replays, lanes, budgets.sessions);
+    const { groups, replays } = this;
+    this.subscriptions = new Subscribe(filters, groups, replays, lanes, budgets.sessions, stats);
+    this.revision = new Revision(log, filters, this.subscriptions, stats);
     this.acknowledgements = new Acknowledge(ready, lanes, clock, (session) => this.groups.roomIn(session));
     this.redelivery = new Redelivery(log, lanes, stats, clock);
     this.retention = new Retention(log, filters, lanes, this.groups, settings, stats, clock);
@@ -92,6 +96,7 @@ export class Router implements LogOwner {
       retention: this.retention,
       groups: this.groups,
       subscriptions: this.subscriptions,
+      revision: this.revision,
       slab: new InflightSlab(budgets.inflight),
       budget: budgets.sessions,
       stats,
@@ -128,6 +133,7 @@ export class Router implements LogOwner {
       if (this.replays.more(session) && reader.pending.length > 0) this.ready.push(reader);
     }
     if (session.groups.length > 0 && reader.state !== ReaderState.SocketFull) this.groups.roomIn(session);
+    if (session.hasStaleRules && reader.pending.length === 0) this.revision.settle(session);
     return bytes;
   }
 
@@ -152,9 +158,13 @@ export class Router implements LogOwner {
     return publisher;
   }
 
-  /** The session has other rights than before: what they do not permit any more ends. */
-  rightsChanged(session: Session): void {
-    session.reader.refresh();
+  /**
+   * A connected session has been given other rights: what they do not permit any more ends. True when it lost a
+   * subscription, or may be sent less of one: its client is to be told, with 0x87 and a close.
+   */
+  rightsChanged(session: Session): boolean {
+    this.filters.outdate(); // what its publisher remembers may not hold
+    return this.revision.revise(session);
   }
 
   /** The socket of the session's connection takes bytes again. */
@@ -170,6 +180,11 @@ export class Router implements LogOwner {
   }
 
   private publishWill(session: Session, will: Will): boolean {
+    const { rights } = session;
+    if (rights !== null && !rights.mayPublish(will.topic)) {
+      this.stats.deniedPublishes++; // its rights may be others than when CONNECT was judged
+      return true;
+    }
     return this.local.publish(will.topic, will.payload, will.qos, will.retain, will.properties, session);
   }
 

@@ -18,6 +18,7 @@ import type { Lanes } from "./lanes.ts";
 import { park } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
 import type { Retention } from "./retention.ts";
+import type { Revision } from "./revision.ts";
 import type { ShareGroups } from "./shareGroup.ts";
 import type { Stats } from "./stats.ts";
 import type { Subscribe } from "./subscribe.ts";
@@ -49,6 +50,7 @@ export class Sessions {
   private readonly retention: Retention;
   private readonly groups: ShareGroups;
   private readonly subscriptions: Subscribe;
+  private readonly revision: Revision;
   private readonly slab: InflightSlab;
   private readonly budget: Budget;
   private readonly stats: Stats;
@@ -64,6 +66,7 @@ export class Sessions {
     retention: Retention;
     groups: ShareGroups;
     subscriptions: Subscribe;
+    revision: Revision;
     slab: InflightSlab;
     budget: Budget;
     stats: Stats;
@@ -77,6 +80,7 @@ export class Sessions {
     this.retention = parts.retention;
     this.groups = parts.groups;
     this.subscriptions = parts.subscriptions;
+    this.revision = parts.revision;
     this.slab = parts.slab;
     this.budget = parts.budget;
     this.stats = parts.stats;
@@ -122,8 +126,10 @@ export class Sessions {
     this.expiring.delete(session);
     this.wills.delete(session); // [MQTT-3.1.3-9]
     session.port = port;
+    const { rights } = session;
     session.applyTerms(terms);
     session.acknowledgedMs = this.clock.nowMs();
+    if (present && rights !== session.rights) this.revision.revise(session);
     if (present) this.resume(session);
     else session.reader.state = ReaderState.CaughtUp;
     this.stats.connections++;

@@ -254,8 +254,7 @@ export class ShareGroups {
     if (gone < batch.pieces) {
       if (gone > 0) this.moved(group, batch.source[gone - 1]!, batch.sourceByte[gone - 1]!);
     } else if (batch.endSegment !== null) {
-      this.stats.droppedExpired += batch.droppedExpired;
-      this.stats.droppedTooLarge += batch.droppedTooLarge;
+      batch.countDropped(this.stats);
       this.moved(group, batch.endSegment, batch.endByte);
     }
   }

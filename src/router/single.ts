@@ -10,6 +10,7 @@ import type { Session } from "../session/session.ts";
 import type { SubscriptionOptions } from "../session/subscription.ts";
 import { filterMatchesTopic, parseTopicFilter } from "../topic/topicFilter.ts";
 import { type Batch, RENDERED_FRAME_MAX } from "./batch.ts";
+import { mayStillGet } from "./mayStillGet.ts";
 import type { Renderer } from "./render.ts";
 import { CLASS_INBOX, CLASS_RETAIN, classQos } from "./runClass.ts";
 
@@ -47,6 +48,10 @@ export function renderSingle(
   renderer.begin();
   view.identifierBytes = 0;
   const isResent = "resentAt" in options;
+  if (isResent && offset < session.judgedBelow && !mayStillGet(session, bytes, at)) {
+    batch.droppedDenied++;
+    return false;
+  }
   if (!isResent) {
     view.qos = Math.min(classQos(runClass), options.qos);
     view.retain = options.retainAsPublished && (runClass & CLASS_RETAIN) !== 0;

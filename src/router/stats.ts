@@ -18,6 +18,12 @@ export class Stats {
   /** QoS 0 messages published while a session with a QoS 1 or 2 subscription was offline. */
   offlineQos0 = 0;
   refusedPublishes = 0;
+  /** Messages, Wills too, to topics that their clients may not publish to. */
+  deniedPublishes = 0;
+  /** Subscriptions that were refused, or ended, because their clients may not have them. */
+  deniedSubscriptions = 0;
+  /** Messages that were owed to clients which may not be sent them any more. */
+  deniedDeliveries = 0;
   /** QoS 0 messages delivered but not retained: the retained budget was used up. */
   refusedRetained = 0;
   connections = 0;

@@ -4,14 +4,16 @@
 import type { Budget } from "../base/budget.ts";
 import { ReasonCode } from "../packet/reasonCode.ts";
 import type { SubscribeEntry } from "../packet/subscribe.ts";
+import type { ReceiveRule, Rights } from "../session/rights.ts";
 import type { Session } from "../session/session.ts";
 import { Subscription, type SubscriptionOptions } from "../session/subscription.ts";
-import { hasWildcard, parseTopicFilter } from "../topic/topicFilter.ts";
+import { hasWildcard, type ParsedFilter, parseTopicFilter } from "../topic/topicFilter.ts";
 import type { Filters } from "./filters.ts";
 import type { Lanes } from "./lanes.ts";
 import { park } from "./position.ts";
 import type { Replays } from "./replay.ts";
 import type { ShareGroups } from "./shareGroup.ts";
+import type { Stats } from "./stats.ts";
 
 /** What the listener lets its clients subscribe to. */
 export interface SubscribeTerms {
@@ -25,6 +27,8 @@ export interface SubscribeTerms {
 
 /** Budgeted bytes of a subscription beside its text and levels. */
 const SUBSCRIPTION_COST = 256;
+/** The same of a part of a filter that no other session has. */
+const PART_COST = 320;
 /** What the topic tree needs for one level of a filter that shares none, bytes. */
 const LEVEL_COST = 32;
 
@@ -34,13 +38,22 @@ export class Subscribe {
   private readonly replays: Replays;
   private readonly lanes: Lanes;
   private readonly budget: Budget;
+  private readonly stats: Stats;
 
-  constructor(filters: Filters, groups: ShareGroups, replays: Replays, lanes: Lanes, budget: Budget) {
+  constructor(
+    filters: Filters,
+    groups: ShareGroups,
+    replays: Replays,
+    lanes: Lanes,
+    budget: Budget,
+    stats: Stats,
+  ) {
     this.filters = filters;
     this.groups = groups;
     this.replays = replays;
     this.lanes = lanes;
     this.budget = budget;
+    this.stats = stats;
   }
 
   /** Returns the Reason Code of each entry, in order. [MQTT-3.8.4-5..-8] */
@@ -63,20 +76,25 @@ export class Subscribe {
       return ReasonCode.WildcardSubscriptionsNotSupported;
     if (identifier !== 0 && !terms.identifiersAvailable)
       return ReasonCode.SubscriptionIdentifiersNotSupported;
+    const rule = permittedOf(session.rights, parsed);
+    if (rule === undefined) {
+      this.stats.deniedSubscriptions++;
+      return ReasonCode.NotAuthorized;
+    }
     const qos = Math.min(entry.qos, terms.qosMax) as 0 | 1 | 2;
     const options: SubscriptionOptions = { ...entry, qos, identifier };
     const known = session.byText.get(entry.filter);
     if (known === undefined && session.byText.size >= terms.limits.subscriptions) {
       return ReasonCode.QuotaExceeded;
     }
-    if (known === undefined && !session.charge(this.budget, costOf(entry.filter))) {
-      return ReasonCode.QuotaExceeded;
-    }
+    const cost = costOf(entry.filter, rule);
+    if (known === undefined && !session.charge(this.budget, cost)) return ReasonCode.QuotaExceeded;
     if (parsed.group !== null) {
       this.groups.join(session, parsed.group, parsed.filter, options);
       if (known === undefined) {
         const state = this.filters.begin(parsed.filter);
-        session.byText.set(entry.filter, new Subscription(session.reader, state.id, entry.filter, options));
+        const member = new Subscription(session.reader, state.id, entry.filter, options, cost);
+        session.byText.set(entry.filter, member);
       }
       return qos;
     }
@@ -87,15 +105,16 @@ export class Subscribe {
       known.retainAsPublished = options.retainAsPublished;
       known.identifier = identifier;
     } else {
-      const state = this.filters.begin(parsed.filter);
-      const subscription = new Subscription(session.reader, state.id, entry.filter, options);
+      const state = this.filters.begin(parsed.filter, rule);
+      const subscription = new Subscription(session.reader, state.id, entry.filter, options, cost);
+      subscription.rule = rule;
       session.byText.set(entry.filter, subscription);
       session.reader.subscriptions.push(subscription);
       this.filters.attach(state, subscription);
     }
     const wantsRetained =
       options.retainHandling === 0 || (options.retainHandling === 1 && known === undefined);
-    if (wantsRetained) this.replays.begin(session, parsed.filter, options); // [MQTT-3.3.1-9, -10, -11]
+    if (wantsRetained) this.replays.begin(session, parsed.filter, options, rule); // [MQTT-3.3.1-9, -10, -11]
     return qos;
   }
 
@@ -119,7 +138,7 @@ export class Subscribe {
   remove(session: Session, subscription: Subscription): void {
     const { text } = subscription;
     session.byText.delete(text);
-    session.refund(this.budget, costOf(text));
+    session.refund(this.budget, subscription.cost);
     const parsed = parseTopicFilter(text);
     if (parsed !== null && parsed.group !== null) {
       this.groups.leave(session, parsed.group, parsed.filter);
@@ -135,9 +154,24 @@ export class Subscribe {
   }
 }
 
+/**
+ * What may be sent of a filter to a client with these rights, null for everything; undefined when some topic that the
+ * filter can match may not be subscribed to. A share group's members are alike: who may not be sent everything may not
+ * be one, since a message that falls to it would be nobody's.
+ */
+export function permittedOf(
+  rights: Rights | null,
+  { filter, group }: ParsedFilter,
+): ReceiveRule | null | undefined {
+  if (rights === null) return null;
+  if (!rights.maySubscribe(filter)) return undefined;
+  const rule = rights.receiveRule(filter);
+  return group !== null && rule !== null ? undefined : rule;
+}
+
 /** Budgeted bytes of one subscription. */
-function costOf(text: string): number {
+function costOf(text: string, rule: ReceiveRule | null): number {
   let levels = 1;
   for (let i = text.indexOf("/"); i >= 0; i = text.indexOf("/", i + 1)) levels++;
-  return SUBSCRIPTION_COST + 2 * text.length + LEVEL_COST * levels;
+  return SUBSCRIPTION_COST + (rule === null ? 0 : PART_COST) + 2 * text.length + LEVEL_COST * levels;
 }

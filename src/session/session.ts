@@ -6,7 +6,7 @@ import type { ProtocolLevel } from "../packet/protocol.ts";
 import { Inflight, type InflightMessage, type InflightSlab } from "./inflight.ts";
 import type { DeliveryPort } from "./ports.ts";
 import { Reader } from "./reader.ts";
-import type { Rights } from "./rights.ts";
+import type { ReceiveRule, Rights } from "./rights.ts";
 import type { Subscription } from "./subscription.ts";
 import type { Will } from "../packet/will.ts";
 
@@ -31,7 +31,10 @@ export interface ConnectionTerms {
 
 /** One SUBSCRIBE's claim to retained messages: those stored up to `before` that the filter matches. */
 export interface Replay {
+  readonly filter: string;
   readonly matches: (bytes: Uint8Array, at: number, end: number) => boolean;
+  /** What may be sent of them; null: everything. */
+  rule: ReceiveRule | null;
   readonly before: number;
   readonly qos: number;
   readonly identifier: number;
@@ -81,6 +84,10 @@ export class Session {
   will: Will | null = null;
   /** What its client may do; null: everything. Whoever sets other rights tells the router: it keeps answers. */
   rights: Rights | null = null;
+  /** Messages below this Offset were owed under other rights: each is judged before it is sent. See router/revision. */
+  judgedBelow = 0;
+  /** Subscriptions owe messages of another rule than theirs is now: they go over to it when they have caught up. */
+  hasStaleRules = false;
   /** The user name that made it; "" is anonymous. Nobody else resumes it or takes it over. */
   owner = "";
   /** Null where its client may have as many retained messages as there is room for. */

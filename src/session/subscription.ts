@@ -4,6 +4,7 @@
 import type { FilterId } from "../base/brand.ts";
 import type { Segment } from "../log/segment.ts";
 import type { Reader } from "./reader.ts";
+import type { ReceiveRule } from "./rights.ts";
 
 export interface SubscriptionOptions {
   qos: 0 | 1 | 2;
@@ -17,13 +18,18 @@ export interface SubscriptionOptions {
 
 export class Subscription {
   readonly reader: Reader;
-  readonly filter: FilterId;
+  /** Changes with what the session may be sent of it (router/revision), and only while nothing is owed. */
+  filter: FilterId;
   /** As the client wrote it, with any $share/ prefix. */
   readonly text: string;
+  /** Budgeted bytes. */
+  readonly cost: number;
   qos: 0 | 1 | 2;
   noLocal: boolean;
   retainAsPublished: boolean;
   identifier: number;
+  /** What may be sent of it; null: everything. */
+  rule: ReceiveRule | null = null;
 
   /** Position: the next byte owed lies at `from`, within `entry` of `segment`. */
   segment: Segment | null = null;
@@ -32,10 +38,11 @@ export class Subscription {
   /** Place in the filter's list of subscriptions. */
   index = -1;
 
-  constructor(reader: Reader, filter: FilterId, text: string, options: SubscriptionOptions) {
+  constructor(reader: Reader, filter: FilterId, text: string, options: SubscriptionOptions, cost = 0) {
     this.reader = reader;
     this.filter = filter;
     this.text = text;
+    this.cost = cost;
     this.qos = options.qos;
     this.noLocal = options.noLocal;
     this.retainAsPublished = options.retainAsPublished;

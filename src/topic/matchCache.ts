@@ -14,6 +14,8 @@
 // of them: cheaper than recency, and topics that come round and round in a set larger than the cache keep the
 // share of hits that fits, where replacing the oldest would leave none. Places empty only all at once, so a probe
 // may stop at the first empty one. Equal hashes cost a comparison, never a wrong answer.
+//
+// A cache with owners holds one value per topic and owner: what one publisher may do says nothing of another.
 
 import { assert } from "../base/assert.ts";
 
@@ -35,7 +37,12 @@ export interface MatchCacheLimits {
   readonly entries: number;
   /** Longest topic that is cached, in bytes, 1..65,535, rounded up to 8. 120 makes a slot of two cache lines. */
   readonly keyBytesMax: number;
+  /** Topics have owners: numbers from 1 on. Eight bytes more per entry. */
+  readonly owned?: boolean;
 }
+
+/** Whose the topics of a cache without owners are. */
+const NOBODY = 0;
 
 export class MatchCache {
   readonly entries: number;
@@ -48,6 +55,8 @@ export class MatchCache {
   private readonly slots: Int32Array;
   private readonly wide: Float64Array; // the same bytes as `slots`
   private readonly stride: number;
+  /** By place; null in a cache without owners. */
+  private readonly owners: Float64Array | null;
   private random: number;
 
   /** `seed` is any number that peers do not know: it decides which topics collide and which one is replaced. */
@@ -60,39 +69,44 @@ export class MatchCache {
     this.tags = new Int32Array(this.entries);
     this.slots = new Int32Array(this.entries * this.stride);
     this.wide = new Float64Array(this.slots.buffer);
+    this.owners = limits.owned === true ? new Float64Array(this.entries) : null;
     this.random = seed | 0;
   }
 
   /** Bytes that the cache holds, whatever is in it. */
   get bytes(): number {
-    return this.tags.byteLength + this.slots.byteLength;
+    return this.tags.byteLength + this.slots.byteLength + (this.owners?.byteLength ?? 0);
   }
 
-  /** The value of the topic in `view[at..at+length)`, or CACHE_MISS. Reads only, allocates nothing. @hot */
-  lookup(view: DataView, at: number, length: number): number {
+  /** The owner's value of the topic in `view[at..at+length)`, or CACHE_MISS. Reads only, allocates nothing. @hot */
+  lookup(view: DataView, at: number, length: number, owner = NOBODY): number {
     if (length > this.keyBytesMax || length === 0) return CACHE_MISS;
     const tags = this.tags;
+    const owners = this.owners;
     const mask = tags.length - 1;
-    const tag = hashOf(view, at, length);
+    const tag = owners === null ? hashOf(view, at, length) : ownTag(hashOf(view, at, length), owner);
     for (let probe = 0; probe < PROBES; probe++) {
       const place = (tag + probe) & mask;
       const found = tags[place]!;
       if (found === tag) {
         const slot = place * this.stride;
-        if (this.holds(slot, view, at, length)) return this.slots[slot + VALUE]!;
+        const isOwn = owners === null || owners[place] === owner;
+        if (isOwn && this.holds(slot, view, at, length)) return this.slots[slot + VALUE]!;
       } else if (found === 0) return CACHE_MISS;
     }
     return CACHE_MISS;
   }
 
   /** Remembers `value` for a topic, in place of what was known for it. One longer than a slot is ignored. */
-  insert(view: DataView, at: number, length: number, value: number): void {
+  insert(view: DataView, at: number, length: number, value: number, owner = NOBODY): void {
     assert(value >= 0 && value <= VALUE_MAX, "a cached value is 0..2^31-1");
     if (length > this.keyBytesMax || length === 0 || !comparesExactly(view, at, length)) return;
-    const tag = hashOf(view, at, length);
-    const place = this.placeFor(tag, view, at, length);
+    const hash = hashOf(view, at, length);
+    const tag = this.owners === null ? hash : ownTag(hash, owner);
+    const place = this.placeFor(tag, owner, view, at, length);
     const slot = place * this.stride;
     this.tags[place] = tag;
+    if (this.owners !== null) this.owners[place] = owner;
     this.slots[slot + LENGTH] = length;
     this.slots[slot + VALUE] = value;
     this.store(slot + KEY, view, at, length);
@@ -106,7 +120,7 @@ export class MatchCache {
   }
 
   /** Where the key is, or else an empty place, or else a victim's. */
-  private placeFor(tag: number, view: DataView, at: number, length: number): number {
+  private placeFor(tag: number, owner: number, view: DataView, at: number, length: number): number {
     const mask = this.entries - 1;
     for (let probe = 0; probe < PROBES; probe++) {
       const place = (tag + probe) & mask;
@@ -115,7 +129,8 @@ export class MatchCache {
         this.count++;
         return place;
       }
-      if (found === tag && this.holds(place * this.stride, view, at, length)) return place;
+      const isOwn = this.owners === null || this.owners[place] === owner;
+      if (found === tag && isOwn && this.holds(place * this.stride, view, at, length)) return place;
     }
     this.evictions++;
     this.random = (Math.imul(this.random, 1664525) + 1013904223) | 0;
@@ -185,6 +200,13 @@ function hashOf(view: DataView, at: number, length: number): number {
   h = Math.imul(h ^ (h >>> 15), 0x9e3779b1);
   h ^= h >>> 16;
   return h === 0 ? 1 : h;
+}
+
+/** A topic's hash as its owner's, never 0. */
+function ownTag(hash: number, owner: number): number {
+  const h = Math.imul(hash ^ (owner | 0), 0x85ebca6b);
+  const tag = h ^ (h >>> 15);
+  return tag === 0 ? 1 : tag;
 }
 
 /** One to three bytes as a word; the length tells them apart. */

@@ -91,6 +91,18 @@ export class TopicTree {
     this.epoch++;
   }
 
+  /** An id that no filter has, from the same numbers, until it is given back: for what stands beside filters. */
+  takeId(): FilterId {
+    const id = this.ids.take();
+    this.places[id] = NOT_IN_USE;
+    return id as FilterId;
+  }
+
+  giveId(id: FilterId): void {
+    assert(this.places[id] === NOT_IN_USE, "an id that a filter has ends with it");
+    this.ids.give(id);
+  }
+
   /** The id of `filter`, or -1 if nobody subscribes to it. */
   idOf(filter: string): FilterId | -1 {
     const hash = endsWithHash(filter);

@@ -48,6 +48,7 @@ const rows: [name: string, write: (out: ByteWriter) => void, bytes: Uint8Array][
     packet("90 05 00 0a 00 02 80"),
   ],
   ["SUBACK 5", (out) => writeSuback(out, 5, 10, [0, 0x87]), packet("90 05 00 0a 00 00 87")],
+  ["SUBACK 3.1", (out) => writeSuback(out, 3, 10, [1, 0x87, 0x8f]), packet("90 05 00 0a 01 00 80")],
   ["UNSUBACK 3.1.1", (out) => writeUnsuback(out, 4, 10, [0, 0x11]), packet("b0 02 00 0a")],
   ["UNSUBACK 5", (out) => writeUnsuback(out, 5, 10, [0, 0x11]), packet("b0 05 00 0a 00 00 11")],
   ["PUBACK", (out) => writeAck(out, 5, Puback, 0x1234, 0), packet("40 02 12 34")],
