@@ -8,6 +8,7 @@ import { run as ingest } from "./ingest.bench.ts";
 import { run as lanes } from "./lanes.bench.ts";
 import { run as retained } from "./retained.bench.ts";
 import { run as topic } from "./topic.bench.ts";
+import { run as webSocket } from "./webSocket.bench.ts";
 
 /** Name → bench; each file `<name>.bench.ts` of this folder stands here. */
 export const benches: Readonly<Record<string, (quick: boolean) => Promise<void>>> = {
@@ -18,6 +19,7 @@ export const benches: Readonly<Record<string, (quick: boolean) => Promise<void>>
   connect,
   retained,
   topic,
+  webSocket,
 };
 
 async function main(args: readonly string[]): Promise<number> {
