@@ -68,8 +68,10 @@ class Scanner {
       const count = this.#arrays.get(name) ?? 0;
       const isLast = index === keys.length - 1;
       if (isLast && isArray) this.#arrays.set(name, count + 1);
-      if (isLast && isArray) path.push(count);
-      else if (count > 0) path.push(count - 1);
+      if (isLast && isArray) {
+        this.#record([...path], line);
+        path.push(count);
+      } else if (count > 0) path.push(count - 1);
       this.#record([...path], line);
     });
     return path;

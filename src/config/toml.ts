@@ -38,5 +38,5 @@ export function tomlValue(value: unknown): string {
 /** What a text may be inside a comment: one line, without characters that TOML forbids. */
 export function commentText(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that TOML forbids there.
-  return text.replaceAll(/[\u0000-\u0008\u000a-\u001f\u007f]+/g, " ").trim();
+  return text.replaceAll(/[\u0000-\u0008\u000a-\u001f\u007f]+/g, " ").trimEnd();
 }

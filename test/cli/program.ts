@@ -14,6 +14,8 @@ export interface Outcome {
 export interface Running {
   /** Resolves once stdout holds `text`; rejects when the program ends before. */
   until(text: string): Promise<void>;
+  /** What stdout holds so far. */
+  output(): string;
   /** The port of the first listener that a JSON log tells of. */
   port(): Promise<number>;
   kill(signal: "SIGINT" | "SIGTERM"): void;
@@ -66,6 +68,7 @@ export function start(args: readonly string[], options: Options = {}): Running {
   return {
     outcome,
     until,
+    output: () => stdout,
     async port() {
       await until('"address":"');
       return Number(/"address":"[^"]*:(\d+)"/.exec(stdout)?.[1]);
