@@ -6,6 +6,7 @@ import { Connection, type ConnectionHost, type Socket } from "../src/net/connect
 import { ConnectionStats } from "../src/net/connectionStats.ts";
 import { NO_LIMITS, Tally } from "../src/net/limits.ts";
 import type { ListenerSettings } from "../src/net/settings.ts";
+import { PLAIN_TCP } from "../src/net/transport.ts";
 import { frameBytes, PacketType } from "../src/packet/frame.ts";
 import { Router } from "../src/router/router.ts";
 import type { RouterSettings } from "../src/router/settings.ts";
@@ -35,6 +36,7 @@ const LISTENER: ListenerSettings = {
   name: "bench",
   host: "127.0.0.1",
   port: 0,
+  transport: PLAIN_TCP,
   versions: [3, 4, 5],
   nextConnectionDelayMs: 0,
   connectTimeoutMs: 5_000,
@@ -55,6 +57,8 @@ const LISTENER: ListenerSettings = {
   queueBytesMax: 16 * MIB,
   limits: NO_LIMITS,
   users: null,
+  authChain: null,
+  allowAnonymous: null,
 };
 
 /** Turns that the router asked for, run by settle(). */
@@ -197,6 +201,7 @@ export class Fixture {
       stats: new ConnectionStats(),
       assignIdentifier: () => `assigned-${this.connections}`,
       isAssigned: () => false,
+      count: () => true,
       connected: () => {},
       closed: () => {},
       pressed: () => {},

@@ -1,32 +1,47 @@
 // Broker: the composition root. It makes the router and its listeners, drives their clocks and says what happened.
 
 import { readFileSync } from "node:fs";
+import { type BrokerAccess, openAccess } from "./access.ts";
+import type { Authenticate } from "./auth/embedded.ts";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
+import { FileWatch, WATCH_MS } from "./config/fileWatch.ts";
 import type { BrokerSettings } from "./config/settings.ts";
 import type { Access } from "./net/access.ts";
-import type { Closed } from "./net/closeCause.ts";
+import { CloseCause } from "./net/closeCause.ts";
 import type { Connection } from "./net/connection.ts";
 import type { ConnectionStats } from "./net/connectionStats.ts";
-import { Host, type HostListener, RELAX_MS, TICK_MS, TRICKLE_MS } from "./net/host.ts";
+import { HANDSHAKES_MAX, Host, TICK_MS } from "./net/host.ts";
+import { HostLog } from "./net/hostLog.ts";
 import { Listener } from "./net/listener.ts";
+import { TlsFileError, tlsFiles } from "./net/tlsKit.ts";
+import { transportNames } from "./net/transport.ts";
 import { errors } from "./packet/error.ts";
-import { reasonCodeName } from "./packet/reasonCode.ts";
 import { Router } from "./router/router.ts";
 
 export interface ListeningAt {
   readonly section: string;
   readonly name: string;
   readonly host: string;
+  /** 0 for a Unix socket. */
   readonly port: number;
+  /** What is spoken there: "tcp", "tls", "ws", "wss", "unix". */
+  readonly transports: readonly string[];
 }
 
 export interface Broker {
   readonly listeners: readonly ListeningAt[];
+  /** Files that are loaded anew when they have changed, and by reload(). */
+  readonly files: FileWatch;
+  readonly host: Host;
+  /** Who may connect, as configured; null where everybody may do everything, or where the embedder judges. */
+  readonly access: BrokerAccess | null;
   readonly router: Router;
   readonly connectionStats: ConnectionStats;
   /** Users or rules have changed: connected clients are judged anew, those that lost their grant are cut. */
   reauthorise(): Promise<void>;
+  /** Loads every file anew that the configuration names; connections that stand keep what they have. */
+  reload(): void;
   /** Tells v5 clients, closes everything and resolves when nothing is left open. */
   stop(): Promise<void>;
 }
@@ -36,93 +51,7 @@ const DRAIN_MS = 2000;
 /** How long it waits for sockets to close. */
 const CLOSE_MS = 500;
 
-/** Causes of an end that somebody should look at. */
-const WARNINGS: ReadonlySet<string> = new Set(["error", "no_memory", "access_failed"]);
-
-/** How often the same warning may be logged. */
-const WARNING_MS = 5000;
-
-/** Characters of an identifier or a user name in a log line. */
-const SHOWN_MAX = 256;
-
 const systemClock: Clock = { nowMs: () => performance.now(), wallMs: () => Date.now() };
-
-/** One line for each connection's end: who, why, after how long; and the timer while somebody is held back. */
-class BrokerListener implements HostListener {
-  host: Host | null = null;
-  private readonly logger: Logger;
-  private timer: Timer | null = null;
-  private rounds = 0;
-  private turnedAwayCount = 0;
-  private nextWarningMs = 0;
-
-  constructor(logger: Logger) {
-    this.logger = logger;
-  }
-
-  turnedAway(): void {
-    this.turnedAwayCount++;
-    const now = systemClock.nowMs();
-    if (now < this.nextWarningMs) return;
-    this.nextWarningMs = now + WARNING_MS;
-    const sockets = this.host?.socketsMax;
-    this.logger.warn(
-      { sockets, turned_away: this.turnedAwayCount },
-      "no place for more connections: closed at once",
-    );
-  }
-
-  pressed(): void {
-    this.timer ??= setInterval(() => this.release(), RELAX_MS);
-  }
-
-  private release(): void {
-    const { host } = this;
-    if (host === null || this.timer === null) return;
-    host.relax();
-    if (++this.rounds % (TRICKLE_MS / RELAX_MS) === 0) host.trickle();
-    if (host.isPressed) return;
-    clearInterval(this.timer);
-    this.timer = null;
-  }
-
-  connected(connection: Connection): void {
-    if (this.logger.isEnabled("debug")) this.logger.debug(fieldsOf(connection), "client connected");
-  }
-
-  closed(connection: Connection, closed: Closed): void {
-    if (!this.logger.isEnabled("info")) return;
-    const fields = {
-      ...fieldsOf(connection),
-      cause: closed.cause,
-      reason: reasonCodeName(closed.reason),
-      detail: closed.detail,
-      statement: closed.statement,
-      seconds: Math.max(0, Math.round(systemClock.nowMs() - connection.openedMs)) / 1000,
-    };
-    if (closed.reason === errors.serverShuttingDown.reason) this.logger.debug(fields, closed.message);
-    else if (WARNINGS.has(closed.cause)) this.logger.warn(fields, closed.message);
-    else if (connection.session === null && closed.cause === "lost")
-      this.logger.debug(fields, closed.message);
-    else this.logger.info(fields, closed.message);
-  }
-}
-
-function fieldsOf(connection: Connection): object {
-  return {
-    client_id: shown(connection.clientIdentifier),
-    user: shown(connection.userName),
-    connection_id: connection.number,
-    listener: connection.listener.section,
-    remote: connection.remoteAddress,
-    version: connection.level,
-  };
-}
-
-/** Not more of what strangers chose than people can read. */
-function shown(text: string): string | undefined {
-  return text === "" ? undefined : text.slice(0, SHOWN_MAX);
-}
 
 function newRouter(settings: BrokerSettings): Router {
   return new Router(settings.router, {
@@ -143,18 +72,23 @@ function descriptorsMax(): number {
 }
 
 /**
- * Listens as `settings` say; `access`, if any, judges every client. Rejects with the system's error, with `code` and
- * `address`, when a listener cannot.
+ * Listens as `settings` say. `access`, if any, judges every client in place of what `settings` say; a function is one
+ * more authenticator, asked before the others. Rejects with the system's error, with `code` and `address`, when a
+ * listener cannot, and with ConfigError for files of users and rules that are not good.
  */
 export async function startBroker(
   settings: BrokerSettings,
   logger: Logger,
-  access: Access | null = null,
+  access: Access | Authenticate | null = null,
 ): Promise<Broker> {
   const prefix = `millrace-${crypto.randomUUID().slice(0, 8)}-`;
-  const listener = new BrokerListener(logger);
+  const log = new HostLog(logger, systemClock);
   const descriptors = descriptorsMax();
-  const host = new Host(newRouter(settings), listener, prefix, descriptors);
+  const host = new Host(newRouter(settings), log, prefix, {
+    descriptorsMax: descriptors,
+    handshakesMax: settings.handshakesMax ?? HANDSHAKES_MAX,
+    later: (turn) => void setImmediate(turn),
+  });
   if (host.socketsMax < host.connectionsMax) {
     const fields = { max_connections: host.connectionsMax, descriptors, sockets: host.socketsMax };
     logger.warn(
@@ -162,36 +96,84 @@ export async function startBroker(
       "the limit of open files (ulimit -n) is below max_connections: fewer clients can connect",
     );
   }
-  host.access = access;
-  listener.host = host;
-  const listeners: Listener[] = [];
-  try {
-    for (const one of settings.listeners) listeners.push(new Listener(one, host));
-  } catch (error) {
-    for (const open of listeners) open.stop();
-    const failed = settings.listeners[listeners.length]!;
-    throw Object.assign(error as Error, {
-      address: `${failed.host}:${failed.port}`,
-      section: failed.section,
-    });
-  }
-  const timers = [setInterval(() => host.tick(), TICK_MS)];
+  const given = typeof access === "function" ? null : access;
+  const authenticate = typeof access === "function" ? access : undefined;
+  const opened =
+    given === null ? await openAccess(settings, { clock: systemClock, logger, authenticate }) : null;
+  host.access = given ?? opened?.access ?? null;
+  log.host = host;
+  const listeners = await listen(settings, host);
+  const files = new FileWatch();
+  const reauthorise = (): Promise<void> =>
+    host.reauthorise(() => new Promise((resolve) => void setImmediate(resolve)));
+  for (const listener of listeners) watchTls(listener, files, logger);
+  opened?.watch(files, () => void reauthorise());
+  const timers = [setInterval(() => host.tick(), TICK_MS), setInterval(() => files.look(), WATCH_MS)];
   let stopped: Promise<void> | null = null;
   return {
-    listeners: listeners.map(({ settings: { section, name, host: address }, port }) => ({
-      section,
-      name,
-      host: address,
+    listeners: listeners.map(({ settings, port }) => ({
+      section: settings.section,
+      name: settings.name,
+      host: settings.transport.unix?.path ?? settings.host,
       port,
+      transports: transportNames(settings.transport),
     })),
+    files,
+    reload: () => files.reloadAll(),
+    host,
+    access: opened,
     router: host.router,
     connectionStats: host.stats,
-    reauthorise: () => host.reauthorise(() => new Promise((resolve) => void setImmediate(resolve))),
+    reauthorise,
     stop() {
       stopped ??= stop(host, listeners, timers, logger);
       return stopped;
     },
   };
+}
+
+/** Every listener, listening. Rejects with the error of the first that cannot, with its `address` and `section`. */
+async function listen(settings: BrokerSettings, host: Host): Promise<Listener[]> {
+  const listeners: Listener[] = [];
+  for (const one of settings.listeners) {
+    const { section, transport } = one;
+    try {
+      const listener = new Listener(one, host);
+      await listener.start();
+      listeners.push(listener);
+    } catch (error) {
+      for (const open of listeners) open.stop();
+      if (error instanceof TlsFileError) throw error;
+      const address = transport.unix?.path ?? `${one.host}:${one.port}`;
+      throw Object.assign(error as Error, { address, section });
+    }
+  }
+  return listeners;
+}
+
+/** Certificates, keys, authorities and CRLs of `listener` that are replaced serve the next connections. */
+function watchTls(listener: Listener, files: FileWatch, logger: Logger): void {
+  const { section, transport } = listener.settings;
+  if (transport.tls === null) return;
+  const say = (): void => {
+    for (const warning of listener.tlsKit?.warnings ?? []) logger.warn({ listener: section }, warning);
+  };
+  say();
+  files.watch(tlsFiles(transport.tls), () => {
+    try {
+      listener.reload();
+      const until = new Date(listener.tlsKit?.expiresWallMs ?? 0).toISOString();
+      logger.info({ listener: section, until }, `[${section}.tls]: the files are loaded anew`);
+      say();
+    } catch (error) {
+      if (!(error instanceof TlsFileError)) throw error;
+      const { path, reason } = error;
+      logger.error(
+        { listener: section, path },
+        `[${section}.tls] ${path}: ${reason}; what was loaded before stays`,
+      );
+    }
+  });
 }
 
 /**
@@ -200,6 +182,7 @@ export async function startBroker(
  */
 async function stop(host: Host, listeners: Listener[], timers: Timer[], logger: Logger): Promise<void> {
   for (const listener of listeners) listener.stop();
+  host.lobby.closeAll(CloseCause.shuttingDown);
   for (const connection of [...host.open]) {
     if ((connection.session?.byText.size ?? 0) === 0) connection.fail(errors.serverShuttingDown);
   }

@@ -11,6 +11,11 @@ export interface Address {
   readonly port: number;
 }
 
+/** Where to listen: an address, or the path of a Unix socket. */
+export interface Endpoint extends Address {
+  readonly unix: string | null;
+}
+
 /** What a key's text becomes, by kind. */
 export interface KindValue {
   integer: number;
@@ -20,10 +25,13 @@ export interface KindValue {
   text: string;
   strategy: SharedStrategy;
   address: Address;
+  endpoint: Endpoint;
   versions: readonly ProtocolLevel[];
   filters: readonly string[];
   /** One of the row's `choices`. */
   choice: string;
+  /** True, false, or one of the row's `choices`. */
+  toggle: boolean | string;
   /** A list of strings that are not empty; of the row's `choices` where it has some. */
   texts: readonly string[];
   /** Nodes of a cluster: number and address each. */
@@ -43,7 +51,7 @@ export interface Key {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly unit?: string;
-  /** What may be said; for kinds choice and texts. */
+  /** What may be said; for kinds choice, toggle and texts. */
   readonly choices?: readonly string[];
   readonly effect?: "none";
   /** Never shown: not in a message, not by check-config. A table of users is secret by its kind. */

@@ -3,6 +3,7 @@
 // names, and nowhere else.
 
 import { ACL_KEYS, AUTHORIZATION_KEYS } from "./aclKeys.ts";
+import { AUTH_FILE_KEYS, AUTH_HTTP_KEYS, AUTH_JWT_KEYS, AUTH_KEYS, AUTH_LIMIT_KEYS } from "./authKeys.ts";
 import { GIB, type Keys, KIB, MIB, TIB } from "./key.ts";
 import {
   BRIDGE_CLIENT_KEYS,
@@ -11,7 +12,9 @@ import {
   BRIDGE_TLS_KEYS,
   CLUSTER_KEYS,
 } from "./linkKeys.ts";
-import { CONNECTION_KEYS, LISTENER_KEYS } from "./listenerKeys.ts";
+import { CONNECTION_KEYS, LISTENER_KEYS, MQTT_LISTENER_KEYS, WS_LISTENER_KEYS } from "./listenerKeys.ts";
+import { SNI_KEYS, SNIFF_KEYS, TLS_KEYS } from "./transportKeys.ts";
+import { WEB_SOCKET_KEYS } from "./wsKeys.ts";
 
 export const TOP_KEYS = {
   id: {
@@ -47,6 +50,14 @@ export const ROUTER_KEYS = {
     maximum: 10_000_000,
     unit: "connections",
     doc: "Network connections at one time, over all listeners",
+  },
+  max_handshakes: {
+    kind: "integer",
+    default: 1_024,
+    minimum: 1,
+    maximum: 1_000_000,
+    unit: "handshakes",
+    doc: "TLS handshakes at one time, and sockets beyond max_connections that have not become clients yet",
   },
   max_outgoing_packet_count: {
     kind: "integer",
@@ -128,13 +139,32 @@ export const SEGMENT_KEYS = {
   },
 } as const satisfies Keys;
 
+export interface Section {
+  readonly title: string;
+  readonly keys: Keys;
+  /** The rows that people read under this title, where the others stand under another. */
+  readonly shown?: Keys;
+}
+
 /** Every table of keys under the name that people know it by. `N` is any name, `filter` any topic filter. */
-export const SECTIONS: readonly { readonly title: string; readonly keys: Keys }[] = [
+export const SECTIONS: readonly Section[] = [
   { title: "", keys: TOP_KEYS },
   { title: "[router]", keys: ROUTER_KEYS },
   { title: "[router.custom_segment.'filter']", keys: SEGMENT_KEYS },
   { title: "[v4.N] and [v5.N]", keys: LISTENER_KEYS },
+  { title: "[mqtt.N]", keys: MQTT_LISTENER_KEYS, shown: SNIFF_KEYS },
+  { title: "[ws.N]", keys: WS_LISTENER_KEYS, shown: WEB_SOCKET_KEYS },
   { title: "[v4.N.connections] and [v5.N.connections]", keys: CONNECTION_KEYS },
+  { title: "[mqtt.N.connections] and [ws.N.connections]", keys: CONNECTION_KEYS, shown: {} },
+  { title: "[v4.N.tls] and [v5.N.tls]", keys: TLS_KEYS },
+  { title: "[mqtt.N.tls] and [ws.N.tls]", keys: TLS_KEYS, shown: {} },
+  { title: "[[v4.N.tls.sni]] and [[v5.N.tls.sni]]", keys: SNI_KEYS },
+  { title: "[[mqtt.N.tls.sni]] and [[ws.N.tls.sni]]", keys: SNI_KEYS, shown: {} },
+  { title: "[auth]", keys: AUTH_KEYS },
+  { title: "[auth.file]", keys: AUTH_FILE_KEYS },
+  { title: "[auth.jwt]", keys: AUTH_JWT_KEYS },
+  { title: "[auth.http]", keys: AUTH_HTTP_KEYS },
+  { title: "[auth.limits]", keys: AUTH_LIMIT_KEYS },
   { title: "[authorization]", keys: AUTHORIZATION_KEYS },
   { title: "[[acl]]", keys: ACL_KEYS },
   { title: "[bridge]", keys: BRIDGE_KEYS },

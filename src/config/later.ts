@@ -12,7 +12,6 @@ interface LaterSection {
 }
 
 const LATER: Readonly<Record<string, LaterSection>> = {
-  ws: { feature: "MQTT over WebSocket is not there yet: this listener is not started", hasChildren: true },
   console: { feature: "the console is not there yet: nothing listens there" },
   prometheus: { feature: "the metrics endpoint is not there yet: nothing listens there" },
   metrics: { feature: "metrics as messages are not there yet: none is published", hasChildren: true },

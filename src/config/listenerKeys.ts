@@ -1,5 +1,8 @@
 // The keys of listeners and of the connections that come in through them.
 
+import { AUTHENTICATOR_NAMES } from "../net/authSettings.ts";
+import { SNIFF_KEYS, SOCKET_KEYS } from "./transportKeys.ts";
+import { WEB_SOCKET_KEYS } from "./wsKeys.ts";
 import { type Keys, KIB, MIB, PACKET_BYTES_MAX, REMAINING_LENGTH_MAX, TIB } from "./key.ts";
 import { LIMIT_KEYS } from "./limitKeys.ts";
 
@@ -12,10 +15,10 @@ export const LISTENER_KEYS = {
     doc: "What logs call this listener",
   },
   listen: {
-    kind: "address",
+    kind: "endpoint",
     default: null,
     required: true,
-    doc: 'Where to listen, as "host:port", "[::]:1883" or ":1883"; port 0 takes any free one',
+    doc: 'Where to listen: "host:port", "[::]:1883", ":1883" or "unix:/run/mqtt.sock"; port 0 takes any free one',
   },
   versions: {
     kind: "versions",
@@ -30,6 +33,17 @@ export const LISTENER_KEYS = {
     unit: "ms",
     doc: "Pause between two accepted connections",
   },
+  ...SOCKET_KEYS,
+} as const satisfies Keys;
+
+/** `[ws.N]`: MQTT over WebSocket. */
+export const WS_LISTENER_KEYS = { ...LISTENER_KEYS, ...WEB_SOCKET_KEYS } as const satisfies Keys;
+
+/** `[mqtt.N]`: everything on one port, with `sniff`. */
+export const MQTT_LISTENER_KEYS = {
+  ...LISTENER_KEYS,
+  ...SNIFF_KEYS,
+  ...WEB_SOCKET_KEYS,
 } as const satisfies Keys;
 
 /** `[v4.N.connections]` and `[v5.N.connections]`. */
@@ -45,8 +59,21 @@ export const CONNECTION_KEYS = {
   auth: {
     kind: "users",
     default: null,
-    defaultText: "everybody may connect",
-    doc: 'User names and their passwords, as { user = "password" }',
+    defaultText: "no users of its own",
+    doc: 'User names and their passwords or hashes, as { user = "password" }; `millrace passwd` makes hashes',
+  },
+  auth_chain: {
+    kind: "texts",
+    default: null,
+    defaultText: "as in [auth]",
+    choices: AUTHENTICATOR_NAMES,
+    doc: "Who is asked about the clients of this listener, in this order",
+  },
+  allow_anonymous: {
+    kind: "boolean",
+    default: null,
+    defaultText: "only where nobody is asked",
+    doc: "Whether clients without user name and password may connect",
   },
   dynamic_filters: {
     kind: "boolean",

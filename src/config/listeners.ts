@@ -2,12 +2,14 @@
 
 import type { ListenerSettings } from "../net/settings.ts";
 import type { RouterSettings } from "../router/settings.ts";
-import { type Address, PACKET_OVERHEAD_BYTES, type ValuesOf } from "./key.ts";
+import { authenticatorNames } from "./authSettings.ts";
+import { type Endpoint, PACKET_OVERHEAD_BYTES, type ValuesOf } from "./key.ts";
 import { readLimits } from "./limits.ts";
-import { CONNECTION_KEYS, LISTENER_KEYS } from "./listenerKeys.ts";
+import { CONNECTION_KEYS, LISTENER_KEYS, MQTT_LISTENER_KEYS, WS_LISTENER_KEYS } from "./listenerKeys.ts";
 import { keyText } from "./problems.ts";
 import type { Document } from "./section.ts";
 import { placeText, problem, readSection, tableAt, warning } from "./section.ts";
+import { readTransport, type SocketValues } from "./transport.ts";
 import { isTable, sizeText } from "./values.ts";
 
 type Table = Readonly<Record<string, unknown>>;
@@ -15,9 +17,9 @@ type Table = Readonly<Record<string, unknown>>;
 /** Largest share of `[router] memory` that one packet, or one filter's debt, may take. */
 export const MEMORY_SHARE = 4;
 
-export const LISTENER_SECTIONS = ["v4", "v5"];
+export const LISTENER_SECTIONS = ["v4", "v5", "mqtt", "ws"];
 
-/** Every `[v4.N]` or `[v5.N]`, in the order of the file, but for those that cannot be started. */
+/** Every `[v4.N]`, or of another kind, in the order of the file. */
 export function readListeners(
   document: Document,
   section: string,
@@ -36,12 +38,7 @@ export function readListeners(
       );
       continue;
     }
-    const listener = readListener(document, section, name, raw, router);
-    if (raw["tls"] === undefined) listeners.push(listener);
-    else {
-      const text = "TLS is not there yet, and this listener is not started in plain text: it is skipped";
-      warning(document, [...path, "tls"], `[${section}.${name}.tls]: ${text}`);
-    }
+    listeners.push(readListener(document, section, name, raw, router));
   }
   return listeners;
 }
@@ -54,11 +51,11 @@ function readListener(
   router: RouterSettings,
 ): ListenerSettings {
   const path = [section, name];
-  const values = readSection(document, path, table, LISTENER_KEYS, ["connections", "tls"]);
+  const values = readOwn(document, section, path, table);
   const below = [...path, "connections"];
   const connections = tableAt(document, below, table["connections"]) ?? {};
   const limits = readSection(document, below, connections, CONNECTION_KEYS);
-  const address: Address = values.listen ?? { host: "", port: 0 };
+  const address: Endpoint = values.listen ?? { host: "", port: 0, unix: null };
   if (limits.auth?.size === 0)
     warning(document, [...below, "auth"], `${keyText([...below, "auth"])} is empty: nobody can connect`);
   return {
@@ -66,6 +63,7 @@ function readListener(
     name: values.name ?? `${section}-${name}`,
     host: address.host,
     port: address.port,
+    transport: readTransport(document, path, table, values),
     versions: values.versions,
     nextConnectionDelayMs: values.next_connection_delay_ms,
     connectTimeoutMs: limits.connection_timeout_ms,
@@ -86,7 +84,24 @@ function readListener(
     queueBytesMax: limits.max_queued_bytes,
     limits: readLimits(document, below, limits),
     users: limits.auth,
+    authChain: limits.auth_chain === null ? null : authenticatorNames(limits.auth_chain),
+    allowAnonymous: limits.allow_anonymous,
   };
+}
+
+/** The keys of the section itself, which differ by the kind of listener. */
+function readOwn(document: Document, section: string, path: readonly string[], table: Table) {
+  const children = ["connections", "tls"];
+  if (section === "ws") {
+    const values = readSection(document, path, table, WS_LISTENER_KEYS, children);
+    return { ...values, webSocket: values, sniff: false } satisfies SocketValues;
+  }
+  if (section === "mqtt") {
+    const values = readSection(document, path, table, MQTT_LISTENER_KEYS, children);
+    return { ...values, webSocket: values.sniff ? values : null } satisfies SocketValues;
+  }
+  const values = readSection(document, path, table, LISTENER_KEYS, children);
+  return { ...values, webSocket: null, sniff: false } satisfies SocketValues;
 }
 
 /** One packet must fit the budget several times over: at most a quarter of it. */
@@ -110,7 +125,11 @@ function packetBytesMax(
 /** Port 0 is any free port, and two specific hosts may share one. */
 export function checkAddresses(document: Document, listeners: readonly ListenerSettings[]): void {
   listeners.forEach((listener, index) => {
-    const { host, port } = listener;
+    const { host, port, transport } = listener;
+    if (transport.unix !== null) {
+      checkPath(document, listeners, index, transport.unix.path);
+      return;
+    }
     const other = listeners
       .slice(0, index)
       .find((earlier) => earlier.port === port && overlaps(earlier.host, host));
@@ -120,6 +139,20 @@ export function checkAddresses(document: Document, listeners: readonly ListenerS
     const text = `${keyText(at)}: port ${port} is taken by [${other.section}] (${where})`;
     problem(document, at, `${text}; every listener needs its own`);
   });
+}
+
+/** Two listeners cannot have one Unix socket. */
+function checkPath(
+  document: Document,
+  listeners: readonly ListenerSettings[],
+  index: number,
+  path: string,
+): void {
+  const other = listeners.slice(0, index).find(({ transport }) => transport.unix?.path === path);
+  if (other === undefined) return;
+  const at = [...sectionPath(listeners[index]!), "listen"];
+  const where = placeText(document, [...sectionPath(other), "listen"]);
+  problem(document, at, `${keyText(at)}: ${path} is taken by [${other.section}] (${where})`);
 }
 
 function sectionPath(listener: ListenerSettings): string[] {

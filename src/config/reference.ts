@@ -2,10 +2,13 @@
 // Tests keep config/demo.toml and README.md equal to what these functions return.
 
 import { AUTHORIZATION_KEYS } from "./aclKeys.ts";
+import { AUTH_FILE_KEYS, AUTH_HTTP_KEYS, AUTH_JWT_KEYS, AUTH_KEYS, AUTH_LIMIT_KEYS } from "./authKeys.ts";
 import type { Key, Keys } from "./key.ts";
 import { ROUTER_KEYS, SECTIONS } from "./keys.ts";
 import { CONNECTION_KEYS, LISTENER_KEYS } from "./listenerKeys.ts";
 import { sizeText, STRATEGIES } from "./values.ts";
+
+const HELP_LINE_MAX = 120;
 
 /** Keys that do something. */
 function liveKeys(keys: Keys): [string, Key][] {
@@ -47,12 +50,16 @@ function rangeText(key: Key): string {
       return "true, false";
     case "choice":
       return (key.choices ?? []).join(", ");
+    case "toggle":
+      return ["true", "false", ...(key.choices ?? [])].join(", ");
     case "texts":
       return key.choices === undefined ? "list" : `any of ${key.choices.join(", ")}`;
     case "users":
       return "table";
     case "nodes":
       return "list of nodes";
+    case "endpoint":
+      return "address or unix:path";
     case "text":
     case "address":
     case "filters":
@@ -63,8 +70,8 @@ function rangeText(key: Key): string {
 /** The README's reference: one row for each key. */
 export function referenceMarkdown(): string {
   const rows = ["| section | key | default | range | what it does |", "| --- | --- | --- | --- | --- |"];
-  for (const { title, keys } of SECTIONS) {
-    for (const [name, key] of liveKeys(keys)) {
+  for (const { title, keys, shown = keys } of SECTIONS) {
+    for (const [name, key] of liveKeys(shown)) {
       const cells = [code(title), code(name), code(defaultText(key)), rangeText(key), key.doc];
       rows.push(`| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`);
     }
@@ -79,13 +86,19 @@ function code(text: string): string {
 /** The keys for `--help`: name, default and range, a line each. */
 export function referenceHelp(): string {
   const lines: string[] = [];
-  for (const { title, keys } of SECTIONS) {
+  for (const { title, keys, shown = keys } of SECTIONS) {
+    if (Object.keys(shown).length === 0) continue;
     lines.push(`  ${title === "" ? "(above the sections)" : title}`);
-    for (const [name, key] of liveKeys(keys)) {
-      lines.push(`    ${name.padEnd(35)} ${defaultText(key).padEnd(27)} ${rangeText(key)}`);
+    for (const [name, key] of liveKeys(shown)) {
+      lines.push(cut(`    ${name.padEnd(35)} ${defaultText(key).padEnd(27)} ${rangeText(key)}`));
     }
   }
   return lines.join("\n");
+}
+
+/** Long lists of choices are whole in the README. */
+function cut(line: string): string {
+  return line.length <= HELP_LINE_MAX ? line : `${line.slice(0, HELP_LINE_MAX - 1)}…`;
 }
 
 const SAMPLE_HEAD = `# Millrace's demo configuration: what runs when no other is named.
@@ -117,6 +130,17 @@ name = "v5-1"
 listen = "0.0.0.0:1884"
 `;
 
+const AUTH_NOTE = `
+# Who may connect. Without any of these sections and without users at a listener, everybody.
+# [auth]
+`;
+
+const JWT_NOTE = `
+# [auth.jwt]
+# The keys of tokens come from one of jwks_url, jwks_file, public_key_file (PEM) and secret_file (HS256 and the like).
+
+`;
+
 const ACL_NOTE = `
 # What clients may publish, subscribe to and be sent: rules in their order, of which the first that matches decides.
 # Without a rule everybody may do everything; with one, what no rule allows is refused.
@@ -141,6 +165,14 @@ const SAMPLE_VALUES: Readonly<Record<string, string>> = {
 /** Shown commented out for keys that have no default to show. */
 const EXAMPLES: Readonly<Record<string, string>> = {
   auth: '{ alice = "secret", bob = "another" }',
+  allow_anonymous: "true",
+  auth_chain: '["file"]',
+  chain: '["file", "jwt"]',
+  path: '"/etc/millrace/users"',
+  url: '"http://127.0.0.1:8080/auth"',
+  jwks_url: '"https://id.example.org/jwks.json"',
+  algorithms: '["ES256", "EdDSA"]',
+  client_id_claim: '"client_id"',
   max_packet_size: '"1152KiB"',
   default: '"deny"',
   acl_file: '"/etc/millrace/acl"',
@@ -157,9 +189,23 @@ export function sampleToml(): string {
     "\n[v4.1.connections]\n",
     keyLines(CONNECTION_KEYS),
     SECOND_NOTE,
+    AUTH_NOTE,
+    keyLines(AUTH_KEYS),
+    "\n# [auth.file]\n",
+    keyLines(AUTH_FILE_KEYS),
+    JWT_NOTE,
+    keyLines(without(AUTH_JWT_KEYS, ["secret_file", "public_key_file", "jwks_file"])),
+    "\n# [auth.http]\n",
+    keyLines(AUTH_HTTP_KEYS),
+    "\n# [auth.limits]\n",
+    keyLines(AUTH_LIMIT_KEYS),
     ACL_NOTE,
     keyLines(AUTHORIZATION_KEYS),
   ].join("");
+}
+
+function without(keys: Keys, names: readonly string[]): Keys {
+  return Object.fromEntries(Object.entries(keys).filter(([name]) => !names.includes(name)));
 }
 
 /** Kinds whose sentence says all that there is to say. */
@@ -167,6 +213,7 @@ const SELF_EVIDENT: ReadonlySet<string> = new Set([
   "boolean",
   "text",
   "address",
+  "endpoint",
   "filters",
   "users",
   "versions",

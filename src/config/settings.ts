@@ -1,8 +1,10 @@
 // From a parsed document to the settings of every part. Nothing here knows where the document came from.
 
+import type { AuthSettings } from "../net/authSettings.ts";
 import type { ListenerSettings } from "../net/settings.ts";
 import type { FilterRetention, RouterSettings } from "../router/settings.ts";
 import { AUTHORIZATION_SECTIONS, type AuthorizationSettings, readAuthorization } from "./aclSettings.ts";
+import { AUTH_SECTION, checkListenerAuth, readAuth } from "./authSettings.ts";
 import type { ValuesOf } from "./key.ts";
 import { ROUTER_KEYS, SEGMENT_KEYS, TOP_KEYS } from "./keys.ts";
 import { LATER_SECTIONS, warnOfLaterSection } from "./later.ts";
@@ -16,7 +18,10 @@ import { isPlainFilter, isTable, sizeText } from "./values.ts";
 export interface BrokerSettings {
   readonly router: RouterSettings;
   readonly listeners: readonly ListenerSettings[];
+  readonly auth: AuthSettings;
   readonly authorization: AuthorizationSettings;
+  /** TLS handshakes at one time; the host's own limit unless given. */
+  readonly handshakesMax?: number;
 }
 
 type Table = Readonly<Record<string, unknown>>;
@@ -26,14 +31,19 @@ export function readSettings(document: Document, root: Table): BrokerSettings {
   const sections = [
     "router",
     ...LISTENER_SECTIONS,
+    AUTH_SECTION,
     ...AUTHORIZATION_SECTIONS,
     ...LINK_SECTIONS,
     ...LATER_SECTIONS,
   ];
   const top = readSection(document, [], withoutSections(document, root, sections), TOP_KEYS);
-  const router = readRouter(document, tableAt(document, ["router"], root["router"]) ?? {}, top.id, root);
+  const table = tableAt(document, ["router"], root["router"]) ?? {};
+  const values = readSection(document, ["router"], table, ROUTER_KEYS, ["custom_segment"]);
+  const router = readRouter(document, table, values, top.id, root);
   const listeners = LISTENER_SECTIONS.flatMap((section) => readListeners(document, section, root, router));
   checkAddresses(document, listeners);
+  const auth = readAuth(document, root);
+  for (const listener of listeners) checkListenerAuth(document, listener, auth);
   const authorization = readAuthorization(document, root);
   checkLinks(document, root);
   for (const name of LATER_SECTIONS) warnOfLaterSection(document, name, root[name]);
@@ -44,7 +54,7 @@ export function readSettings(document: Document, root: Table): BrokerSettings {
       'no listener is left to start: add a section such as [v4.1] with listen = "0.0.0.0:1883"',
     );
   }
-  return { router, listeners, authorization };
+  return { router, listeners, auth, authorization, handshakesMax: values.max_handshakes };
 }
 
 /** The top-level keys alone; an unknown section is reported here, with the one that was probably meant. */
@@ -66,8 +76,13 @@ function withoutSections(document: Document, root: Table, sections: readonly str
   return keys;
 }
 
-function readRouter(document: Document, table: Table, id: number, root: Table): RouterSettings {
-  const values = readSection(document, ["router"], table, ROUTER_KEYS, ["custom_segment"]);
+function readRouter(
+  document: Document,
+  table: Table,
+  values: ValuesOf<typeof ROUTER_KEYS>,
+  id: number,
+  root: Table,
+): RouterSettings {
   const share = Math.floor(values.memory / MEMORY_SHARE);
   if (values.pace_debt > share) {
     const allowed = `must be at most a quarter of [router] memory, ${sizeText(share)}`;

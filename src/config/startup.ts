@@ -2,6 +2,9 @@
 
 import type { Logger } from "../base/logger.ts";
 import type { ListenerSettings, ProtocolLevel } from "../net/settings.ts";
+import { TlsFileError } from "../net/tlsKit.ts";
+import { type TransportSettings, transportNames } from "../net/transport.ts";
+import { asksNobody, openListenerText } from "./authSettings.ts";
 import type { LoadedConfig } from "./load.ts";
 import { ConfigError } from "./problems.ts";
 import { sizeText } from "./values.ts";
@@ -32,19 +35,48 @@ export function logConfig(logger: Logger, config: LoadedConfig): void {
 export function logListeners(logger: Logger, config: LoadedConfig, listening: readonly Listening[]): void {
   for (const { section, name, host, port } of listening) {
     const settings = config.settings.listeners.find((listener) => listener.section === section);
-    const address = addressText(host, port);
+    const unix = settings?.transport.unix ?? null;
+    const address = unix === null ? addressText(host, port) : `unix:${unix.path}`;
+    const transports = settings === undefined ? [] : transportNames(settings.transport);
+    const over = settings === undefined ? "" : ` over ${transportText(settings.transport)}`;
     const versions = (settings?.versions ?? []).map((level) => VERSION_NAMES[level]);
-    const users = settings?.users === null ? "" : ", for users with a password";
+    const { auth } = config.settings;
+    const users =
+      settings === undefined || asksNobody(settings, auth) ? "" : ", for clients that prove who they are";
     logger.info(
-      { listener: section, listener_name: name, address, versions },
-      `listening on ${address} as ${name} ([${section}]) for MQTT ${versions.join(", ")}${users}`,
+      { listener: section, listener_name: name, address, transports, versions },
+      `listening on ${address} as ${name} ([${section}]) for MQTT ${versions.join(", ")}${over}${users}`,
     );
+    const open = settings === undefined ? null : openListenerText(settings, auth);
+    if (open !== null) logger.warn({ listener: section }, open);
   }
   const { connectionsMax, memoryBytes } = config.settings.router;
   logger.info(
     {},
     `ready: up to ${connectionsMax} connections, ${sizeText(memoryBytes)} of memory for messages`,
   );
+}
+
+const TRANSPORT_TEXTS: Readonly<Record<string, string>> = {
+  tcp: "TCP",
+  unix: "a Unix socket",
+  tls: "TLS",
+  ws: "WebSocket",
+  wss: "WebSocket in TLS",
+};
+
+/** "TLS with client certificates", "TCP, TLS or WebSocket behind a PROXY header". */
+function transportText(transport: TransportSettings): string {
+  const texts = transportNames(transport).map((name) => TRANSPORT_TEXTS[name] ?? name);
+  const last = texts.pop() ?? "";
+  const list =
+    texts.length === 0 ? last : `${texts.join(", ")}${transport.isSniffing ? " or " : ": "}${last}`;
+  const { tls, trustedProxies } = transport;
+  const certificates =
+    tls === null || tls.clientCertificate === "none"
+      ? ""
+      : ` with client certificates${tls.clientCertificate === "optional" ? " where there are" : ""}`;
+  return `${list}${certificates}${trustedProxies === null ? "" : " behind a PROXY header"}`;
 }
 
 /** Why an address cannot be listened on, and what to do, by the system's error code. */
@@ -55,6 +87,10 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   EPERM: "not permitted: choose another address or port",
   EADDRNOTAVAIL: "this machine has no such address: choose one of its own, or 0.0.0.0",
   EAFNOSUPPORT: "this machine does not speak that kind of address: choose an IPv4 one, such as 0.0.0.0",
+  EEXIST: "the file is there and is no socket: choose another path, or remove it",
+  ENOENT: "the folder is not there: make it first",
+  ENOTDIR: "the folder is not there: make it first",
+  EINVAL: "a Unix socket cannot have such a path: choose a shorter one",
   ENOTFOUND: "the host name is unknown: choose an address, such as 0.0.0.0",
 };
 
@@ -65,14 +101,17 @@ export function startFailure(error: unknown, listeners: readonly ListenerSetting
     const head = count === 1 ? "" : `the configuration has ${count} problems\n`;
     return `${head}${error.message}`;
   }
+  if (error instanceof TlsFileError) return error.message;
   if (!(error instanceof Error)) return undefined;
   const { code, address, section } = error as ListenError;
   if (typeof address !== "string") return undefined;
-  const reason = LISTEN_FAILURES[String(code)] ?? error.message;
+  const inUse = "somebody listens there: stop that, or choose another path";
+  const isPath = address.startsWith("/");
+  const reason = isPath && code === "EADDRINUSE" ? inUse : (LISTEN_FAILURES[String(code)] ?? error.message);
   const listener = listeners.find((candidate) => {
     return candidate.section === section || addressText(candidate.host, candidate.port) === address;
   });
-  const where = listener === undefined ? address : addressText(listener.host, listener.port);
+  const where = listener === undefined || isPath ? address : addressText(listener.host, listener.port);
   const who = listener === undefined ? "" : `${listener.name} `;
   const key = [listener && `[${listener.section}] listen`, code]
     .filter((part) => part !== undefined)

@@ -3,7 +3,7 @@
 import type { ProtocolLevel } from "../net/settings.ts";
 import type { SharedStrategy } from "../router/settings.ts";
 import { parseTopicFilter } from "../topic/topicFilter.ts";
-import type { Address, Key, Kind, KindValue } from "./key.ts";
+import type { Address, Endpoint, Key, Kind, KindValue } from "./key.ts";
 import { GIB, KIB, MIB, TIB } from "./key.ts";
 
 /** What a value must be, for people: "an integer from 1 to 65535". */
@@ -38,9 +38,11 @@ const readers: { readonly [K in Kind]: (raw: unknown, key: Key) => KindValue[K] 
   text: (raw) => (typeof raw === "string" && raw !== "" ? raw : undefined),
   strategy: (raw) => STRATEGIES.find((strategy) => strategy === raw),
   address: (raw) => (typeof raw === "string" ? readAddress(raw) : undefined),
+  endpoint: (raw) => (typeof raw === "string" ? readEndpoint(raw) : undefined),
   versions: readVersions,
   filters: readFilters,
   choice: (raw, key) => key.choices?.find((choice) => choice === raw),
+  toggle: (raw, key) => (typeof raw === "boolean" ? raw : key.choices?.find((choice) => choice === raw)),
   texts: readTexts,
   nodes: readNodes,
   users: readUsers,
@@ -70,12 +72,16 @@ export function allowedText(key: Key): string {
       return quoted(STRATEGIES);
     case "address":
       return '"host:port", "[::]:1883" or ":1883", with a port from 0 to 65535';
+    case "endpoint":
+      return '"host:port", "[::]:1883" or ":1883", with a port from 0 to 65535, or "unix:/path/of/socket"';
     case "versions":
       return "a list of 3, 4 and 5, such as [4, 5]";
     case "filters":
       return 'a list of topic filters, such as ["plant/+/state"]';
     case "choice":
       return quoted(key.choices ?? []);
+    case "toggle":
+      return `true, false or ${quoted(key.choices ?? [])}`;
     case "texts":
       return key.choices === undefined
         ? 'a list of strings that are not empty, such as ["one"]'
@@ -131,6 +137,16 @@ export function readAddress(text: string): Address | undefined {
   const port = Number(match[3]);
   if (port > 65_535) return undefined;
   return { host: match[1] ?? (match[2] || "0.0.0.0"), port };
+}
+
+/** An address, or `unix:` and an absolute path. */
+function readEndpoint(text: string): Endpoint | undefined {
+  if (text.startsWith("unix:")) {
+    const unix = text.slice("unix:".length);
+    return unix.startsWith("/") && !unix.includes("\0") ? { host: "", port: 0, unix } : undefined;
+  }
+  const address = readAddress(text);
+  return address === undefined ? undefined : { ...address, unix: null };
 }
 
 function readVersions(raw: unknown): readonly ProtocolLevel[] | undefined {

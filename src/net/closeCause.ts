@@ -20,5 +20,17 @@ export const CloseCause = {
     reason: 0,
     message: "the client's authentication was not over in time",
   },
+  shuttingDown: { cause: "shutdown", reason: 0, message: "the server is shutting down" },
+  displaced: {
+    cause: "displaced",
+    reason: 0,
+    message: "its place was needed: it had not become a client for long",
+  },
+  untrustedProxy: { cause: "proxy", reason: 0, message: "it does not come from a trusted proxy" },
+  proxyHeader: { cause: "proxy", reason: 0, message: "its PROXY header is wrong" },
+  tls: { cause: "tls", reason: 0, message: "the TLS handshake failed" },
+  certificate: { cause: "certificate", reason: 0, message: "the client's certificate was refused" },
+  tooEager: { cause: "tls", reason: 0, message: "it said more than a TLS handshake begins with" },
+  upgrade: { cause: "websocket", reason: 0, message: "the upgrade to WebSocket was refused" },
   noMemory: { cause: "no_memory", reason: 0x97, message: "the budget for unfinished packets is used up" },
 } as const satisfies Record<string, Closed>;

@@ -8,6 +8,7 @@
 // a CONNECT leads straight to Connected.
 
 import type { ByteWriter } from "../base/byteWriter.ts";
+import type { LineFields } from "../base/logger.ts";
 import { writeDisconnect } from "../packet/encode.ts";
 import { errors, type MqttError } from "../packet/error.ts";
 import type { ProtocolLevel } from "../packet/protocol.ts";
@@ -23,6 +24,7 @@ import type { ConnectionStats } from "./connectionStats.ts";
 import { refuse } from "./handshake.ts";
 import { Hold, Inbound } from "./inbound.ts";
 import type { Tally } from "./limits.ts";
+import type { PacketLog } from "./packetLog.ts";
 import { type ByteSink, Outbound } from "./outbound.ts";
 import type { ListenerSettings } from "./settings.ts";
 
@@ -55,6 +57,11 @@ export interface ConnectionHost {
   assignIdentifier(): string;
   /** The Client Identifier looks like one that assignIdentifier() gave. */
   isAssigned(clientIdentifier: string): boolean;
+  /**
+   * Counts a client that is about to come in and to end the connection of `former`, if that is one. False when its
+   * address has as many as it may.
+   */
+  count(connection: Connection, former: unknown): boolean;
   connected(connection: Connection): void;
   closed(connection: Connection, closed: Closed): void;
   /** A connection was paused. */
@@ -71,6 +78,8 @@ export const ConnectionState = {
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
 const KEEP_ALIVE_FACTOR_MS = 1500;
+/** Characters of an identifier or a user name in a log line. */
+const SHOWN_MAX = 256;
 
 export class Connection implements DeliveryPort {
   readonly number: number;
@@ -122,6 +131,31 @@ export class Connection implements DeliveryPort {
   /** As proved; as claimed by a client that is not let in; "" is anonymous. */
   get userName(): string {
     return this.authentication?.userName ?? "";
+  }
+
+  // ---- what is said of it
+
+  /** What every log line about the connection says. */
+  logFields(): LineFields {
+    return {
+      client_id: shown(this.clientIdentifier),
+      user: shown(this.userName),
+      tenant: shown(this.authentication?.grant?.tenant ?? ""),
+      connection_id: this.number,
+      listener: this.listener.section,
+      remote: this.remoteAddress,
+      version: this.level,
+    };
+  }
+
+  /** Feeds `packetLog` from now on. False, and nothing changes, while a packet is on its way in or out. */
+  show(packetLog: PacketLog | null): boolean {
+    const { inbound, outbound } = this;
+    const isBetween = inbound.isBetweenPackets && !outbound.owesRest && !(this.session?.reader.cut ?? false);
+    if (packetLog !== null && !isBetween) return false;
+    inbound.packetLog = packetLog;
+    outbound.packetLog = packetLog;
+    return true;
   }
 
   // ---- receiving
@@ -291,4 +325,9 @@ export class Connection implements DeliveryPort {
     this.outbound.close();
     this.host.closed(this, this.closeCause);
   }
+}
+
+/** Not more of what strangers chose than people can read. */
+function shown(text: string): string | undefined {
+  return text === "" ? undefined : text.slice(0, SHOWN_MAX);
 }

@@ -5,10 +5,12 @@
 import { ByteWriter } from "../base/byteWriter.ts";
 import type { Router } from "../router/router.ts";
 import type { Access } from "./access.ts";
+import type { Arrival } from "./arrival.ts";
 import type { Closed } from "./closeCause.ts";
-import type { Connection, ConnectionHost } from "./connection.ts";
+import { Connection, type ConnectionHost } from "./connection.ts";
 import { ConnectionStats } from "./connectionStats.ts";
 import { Tally } from "./limits.ts";
+import { Lobby } from "./lobby.ts";
 
 export const TICK_MS = 1000;
 /** How often a paused publisher is let deliver one chunk, so that its acknowledgements and PINGREQ flow. */
@@ -16,8 +18,8 @@ export const TRICKLE_MS = 50;
 /** How soon a reader that does not move is left behind. */
 export const RELAX_MS = 10;
 
-/** Sockets beyond `max_connections` that may be open until their CONNECT is answered. */
-const HANDSHAKES_MAX = 256;
+/** Unless the configuration says another: see HostOptions. */
+export const HANDSHAKES_MAX = 1024;
 /** Descriptors that are not for clients: listeners, logs, the event loop. */
 const DESCRIPTORS_KEPT = 32;
 /** So long between two ticks, and the process was stopped or the machine slept. */
@@ -30,10 +32,21 @@ const OUT_BYTES = 64 * 1024;
 /** Clients that are judged anew in one turn. */
 const REVISED_PER_TURN = 128;
 
+export interface HostOptions {
+  /** TLS handshakes at one time; sockets beyond `max_connections` that may be open until their CONNECT is answered. */
+  readonly handshakesMax: number;
+  /** Files that the process may have open. */
+  readonly descriptorsMax: number;
+  /** Calls a turn after other work has had its own. */
+  readonly later: (turn: () => void) => void;
+}
+
 /** Who is told of connections, for the log. */
 export interface HostListener {
   connected(connection: Connection): void;
   closed(connection: Connection, closed: Closed): void;
+  /** A socket has gone before there was a connection. */
+  left(arrival: Arrival, closed: Closed): void;
   /** Somebody is held back: isPressed became true. */
   pressed(): void;
   /** A socket was closed at once: there are as many as there may be. */
@@ -51,6 +64,7 @@ export class Host implements ConnectionHost {
   access: Access | null = null;
   revision = 0;
   readonly open = new Set<Connection>();
+  readonly lobby: Lobby;
   readonly connectionsMax: number;
   /** Open sockets: the connections and some that have not said CONNECT yet, as far as descriptors allow. */
   readonly socketsMax: number;
@@ -60,30 +74,27 @@ export class Host implements ConnectionHost {
   private lastTickMs: number;
   private assigned = 0;
 
-  /**
-   * `identifierPrefix` begins every Client Identifier that is assigned: unlike any that clients choose. The process may
-   * have `descriptorsMax` files open.
-   */
+  /** `identifierPrefix` begins every Client Identifier that is assigned: unlike any that clients choose. */
   constructor(
     router: Router,
     listener: HostListener,
     identifierPrefix: string,
-    descriptorsMax = Number.POSITIVE_INFINITY,
+    options: Partial<HostOptions> = {},
   ) {
+    const { handshakesMax = HANDSHAKES_MAX, descriptorsMax = Number.POSITIVE_INFINITY } = options;
     this.router = router;
     this.lastTickMs = router.clock.nowMs();
     this.listener = listener;
     this.identifierPrefix = identifierPrefix;
     this.connectionsMax = router.settings.connectionsMax;
-    this.socketsMax = Math.max(
-      1,
-      Math.min(this.connectionsMax + HANDSHAKES_MAX, descriptorsMax - DESCRIPTORS_KEPT),
-    );
+    const socketsMax = Math.min(this.connectionsMax + handshakesMax, descriptorsMax - DESCRIPTORS_KEPT);
+    this.socketsMax = Math.max(1, socketsMax);
+    this.lobby = new Lobby(handshakesMax, router.clock, options.later ?? queueMicrotask);
   }
 
-  /** One more socket may be open; else it is to be closed, and that is said. */
+  /** One more socket may be open, if need be in place of another; else it is to be closed, and that is said. */
   hasPlace(): boolean {
-    if (this.open.size < this.socketsMax) return true;
+    if (this.open.size + this.lobby.newcomers.size < this.socketsMax || this.lobby.makePlace()) return true;
     this.listener.turnedAway();
     return false;
   }
@@ -103,16 +114,44 @@ export class Host implements ConnectionHost {
     return clientIdentifier.startsWith(this.identifierPrefix);
   }
 
+  /** A socket has come. */
+  arrived(arrival: Arrival): void {
+    this.lobby.newcomers.add(arrival);
+    this.lobby.enter(arrival);
+  }
+
+  /** It has gone before there was a connection. */
+  left(arrival: Arrival, closed: Closed): void {
+    this.lobby.newcomers.delete(arrival);
+    this.lobby.leave(arrival);
+    this.listener.left(arrival, closed);
+  }
+
+  /** A connection has its bytes now. */
+  seated(arrival: Arrival, connection: Connection): void {
+    this.lobby.newcomers.delete(arrival);
+    this.lobby.leave(arrival);
+    this.opened(connection);
+  }
+
   opened(connection: Connection): void {
     this.open.add(connection);
+    this.lobby.enter(connection);
+  }
+
+  count(connection: Connection, former: unknown): boolean {
+    return this.lobby.count(connection, former instanceof Connection ? former : null);
   }
 
   connected(connection: Connection): void {
+    this.lobby.leave(connection);
     this.listener.connected(connection);
   }
 
   closed(connection: Connection, closed: Closed): void {
     this.open.delete(connection);
+    this.lobby.leave(connection);
+    this.lobby.forget(connection);
     this.listener.closed(connection, closed);
   }
 
@@ -126,7 +165,10 @@ export class Host implements ConnectionHost {
     const stoodStill = now - this.lastTickMs > STOOD_STILL_MS;
     this.lastTickMs = now;
     if (stoodStill) for (const connection of this.open) connection.seen(now);
-    else for (const connection of this.open) connection.checkTime(now);
+    else {
+      for (const connection of this.open) connection.checkTime(now);
+      this.lobby.tick(now);
+    }
     this.router.tick();
   }
 

@@ -20,6 +20,7 @@ import { command } from "./commands.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { answerConnect, refuse } from "./handshake.ts";
 import { CONTROL_BYTES_MAX } from "./outbound.ts";
+import type { PacketLog } from "./packetLog.ts";
 import { Partial, PartialStatus } from "./partial.ts";
 import { Rate } from "./rate.ts";
 
@@ -34,12 +35,12 @@ export type Hold = (typeof Hold)[keyof typeof Hold];
 
 export class Inbound {
   private readonly connection: Connection;
-  private readonly partial: Partial;
+  /** Made when the first packet comes in parts. */
+  private partial: Partial | null = null;
   /** The partial packet is whole and waits for room in the log; later chunks are parked behind it. */
   private partialWaits = false;
   /** Bytes that came and wait. */
   private parked: Buffer | null = null;
-  private parkedBudget: Budget;
   /** The log had no room for the packet at which packets() stopped. */
   private waits = false;
   /** Since when, ms; 0 while nothing does. */
@@ -52,16 +53,25 @@ export class Inbound {
   private rate: Rate | null = null;
   private isOverdrawn = false;
   hold: Hold = Hold.None;
+  /** Taken from the client so far: PUBLISH packets; bytes of any kind. */
+  messages = 0;
+  bytes = 0;
+  /** Somebody wants to see the packets. */
+  packetLog: PacketLog | null = null;
 
   constructor(connection: Connection) {
     this.connection = connection;
-    const { budgets } = connection.host.router;
-    this.partial = new Partial(budgets.partial);
-    this.parkedBudget = budgets.parked;
+  }
+
+  /** The next byte to come begins a packet. */
+  get isBetweenPackets(): boolean {
+    return this.partial.length === 0 && this.parked === null;
   }
 
   /** Bytes came; the buffer is the connection's until this returns. */
   data(chunk: Buffer): void {
+    this.bytes += chunk.length;
+    if (this.packetLog !== null) this.packetLog.received(chunk, 0, chunk.length);
     if (this.rate !== null) this.charge(0, chunk.length);
     if (this.parked !== null || this.partialWaits || this.awaitsVerdict) this.park(chunk, 0, chunk.length);
     else this.receive(chunk);
@@ -73,7 +83,9 @@ export class Inbound {
     const publishesBefore = router.stats.publishesIn;
     out.reset();
     this.walk(chunk, out);
-    if (this.rate !== null) this.charge(router.stats.publishesIn - publishesBefore, 0);
+    const publishes = router.stats.publishesIn - publishesBefore;
+    this.messages += publishes;
+    if (this.rate !== null) this.charge(publishes, 0);
     if (out.length > 0 && connection.state === ConnectionState.Connected) {
       connection.sendControl(out.bytes, 0, out.length);
     }
@@ -83,17 +95,18 @@ export class Inbound {
 
   private walk(chunk: Buffer, out: ByteWriter): void {
     let at = 0;
-    if (this.partial.length > 0) {
+    const { partial } = this;
+    if (partial !== null && partial.length > 0) {
       if (!this.partialWaits) {
-        const status = this.partial.add(chunk, 0, chunk.length, this.packetBytesMax);
+        const status = partial.add(chunk, 0, chunk.length, this.packetBytesMax);
         if (status === PartialStatus.NeedMore) return;
         if (status !== PartialStatus.Whole) {
           this.connection.fail(partialError(status));
           return;
         }
-        at = this.partial.taken;
+        at = partial.taken;
       }
-      const { bytes, length } = this.partial;
+      const { bytes, length } = partial;
       this.partialWaits = false;
       const done = this.packets(bytes, 0, length, out);
       if (this.waits) {
@@ -101,7 +114,7 @@ export class Inbound {
         if (at < chunk.length) this.park(chunk, at, chunk.length);
         return;
       }
-      this.partial.clear();
+      partial.clear();
       if (done < length) return;
     }
     const end = chunk.length;
@@ -111,6 +124,7 @@ export class Inbound {
       this.park(chunk, at, end);
       return;
     }
+    this.partial ??= new Partial(this.connection.host.router.budgets.partial);
     const status = this.partial.add(chunk, at, end, this.packetBytesMax);
     if (status !== PartialStatus.NeedMore) this.connection.fail(partialError(status));
   }
@@ -224,16 +238,14 @@ export class Inbound {
   /** Nothing more is taken until release(): what comes meanwhile is kept, in its order. */
   awaitVerdict(): void {
     this.awaitsVerdict = true;
-    this.parkedBudget = this.connection.host.router.budgets.strangers;
     this.steer();
   }
 
   /** There is a verdict: what has come meanwhile is taken. */
   release(): void {
-    this.awaitsVerdict = false;
     if (this.connection.state >= ConnectionState.Closing) return;
     const parked = this.unpark();
-    this.parkedBudget = this.connection.host.router.budgets.parked;
+    this.awaitsVerdict = false;
     if (parked === null) this.steer();
     else this.receive(parked);
   }
@@ -334,6 +346,12 @@ export class Inbound {
     router.ingest.refusal = Refusal.Wait;
   }
 
+  /** What strangers send has a budget of its own, so that it takes no room from the others. */
+  private get parkedBudget(): Budget {
+    const { parked, strangers } = this.connection.host.router.budgets;
+    return this.awaitsVerdict ? strangers : parked;
+  }
+
   private unpark(): Buffer | null {
     const { parked } = this;
     this.parked = null;
@@ -345,7 +363,7 @@ export class Inbound {
   close(): void {
     this.move(Hold.None);
     this.unpark();
-    this.partial.clear();
+    this.partial?.clear();
   }
 }
 

@@ -1,113 +1,113 @@
-// Listener: one listening socket and the Network Connections that came in through it. Here, and nowhere else in the
-// core, Bun's sockets are named. (Bun sets TCP_NODELAY on every socket that it accepts.)
+// Listener: one listening socket and what comes in through it. Here, and in the sockets beside it, Bun's sockets are
+// named, and nowhere else in the core. (Bun sets TCP_NODELAY on every socket that it accepts.)
 
-import type { Socket as BunSocket, TCPSocketListener } from "bun";
-import { Connection, type Socket } from "./connection.ts";
+import type { Socket as BunSocket, SocketHandler, SocketListener, TCPSocketListener } from "bun";
+import { AddressRanges } from "./address.ts";
+import { Arrival, type ArrivalPlace } from "./arrival.ts";
+import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
 import type { Host } from "./host.ts";
+import { ListenerSocket } from "./listenerSocket.ts";
+import { listenOnUnix } from "./listenerUnix.ts";
+import { errors } from "../packet/error.ts";
 import type { ListenerSettings } from "./settings.ts";
+import { loadTlsKit, type TlsKit } from "./tlsKit.ts";
 
-interface SocketData {
-  connection: Connection;
-}
+/** Whoever would have to wait longer for its turn is told at once that connections come too fast. */
+const DELAY_MS_MAX = 30_000;
 
-/** Smaller chunks are left to the collector. */
-const RELEASED_BYTES_MIN = 2048;
-
-/** Gives a chunk's memory back at once: otherwise garbage of chunks would be most of what the process holds. */
-function release(chunk: Buffer): void {
-  const { buffer } = chunk;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.length) buffer.transfer(0);
-}
-
-class TcpSocket implements Socket {
-  private readonly socket: BunSocket<SocketData>;
-
-  constructor(socket: BunSocket<SocketData>) {
-    this.socket = socket;
-  }
-
-  write(bytes: Uint8Array, at: number, length: number): number {
-    return this.socket.write(bytes, at, length);
-  }
-
-  pause(): void {
-    this.socket.pause();
-  }
-
-  resume(): void {
-    this.socket.resume();
-  }
-
-  end(): void {
-    this.socket.end();
-  }
-}
-
-export class Listener {
+export class Listener implements ArrivalPlace {
   readonly settings: ListenerSettings;
-  private readonly server: TCPSocketListener<SocketData>;
+  readonly trusted: AddressRanges | null;
+  tlsKit: TlsKit | null;
+  private readonly host: Host;
+  private server: SocketListener<ListenerSocket> | null = null;
   /** When the next connection may begin, on performance.now(). */
   private nextStartMs = 0;
 
-  /** Listens at once; throws what Bun throws, with `code`, when it cannot. */
+  /** Reads the files that `settings` name; throws TlsFileError. */
   constructor(settings: ListenerSettings, host: Host) {
     this.settings = settings;
-    const delay = (socket: BunSocket<SocketData>) => this.delay(socket);
-    this.server = Bun.listen<SocketData>({
-      hostname: settings.host,
-      port: settings.port,
-      socket: {
-        open(socket) {
-          if (!host.hasPlace()) {
-            socket.terminate();
-            return;
-          }
-          const number = host.nextConnectionNumber();
-          const connection = new Connection(
-            host,
-            settings,
-            new TcpSocket(socket),
-            number,
-            socket.remoteAddress,
-          );
-          socket.data = { connection };
-          host.opened(connection);
-          if (settings.nextConnectionDelayMs > 0) delay(socket);
-        },
-        data(socket, chunk) {
-          socket.data.connection.data(chunk);
-          if (chunk.length >= RELEASED_BYTES_MIN) release(chunk);
-        },
-        drain(socket) {
-          socket.data?.connection.drain();
-        },
-        close(socket) {
-          socket.data?.connection.closed();
-        },
-        error(socket) {
-          socket.data?.connection.closed();
-        },
+    this.host = host;
+    const { tls, trustedProxies } = settings.transport;
+    this.tlsKit = tls === null ? null : loadTlsKit(tls, host.router.clock.wallMs());
+    this.trusted = trustedProxies === null ? null : new AddressRanges(trustedProxies);
+  }
+
+  /** Listens. Rejects with what the system says, with `code`, when it cannot. */
+  async start(): Promise<void> {
+    const { host: hostname, port, transport } = this.settings;
+    const socket = this.handlers();
+    this.server =
+      transport.unix === null
+        ? Bun.listen<ListenerSocket>({ hostname, port, socket })
+        : await listenOnUnix(transport.unix, (unix) => Bun.listen<ListenerSocket>({ unix, socket }));
+  }
+
+  private handlers(): SocketHandler<ListenerSocket> {
+    return {
+      open: (socket) => this.accept(socket),
+      data(socket, chunk) {
+        socket.data.layer.data(chunk);
+        if (chunk.length >= RELEASED_BYTES_MIN) release(chunk);
       },
-    });
+      drain(socket) {
+        socket.data?.layer.drain();
+      },
+      close(socket) {
+        socket.data?.layer.closed();
+      },
+      error(socket) {
+        socket.data?.layer.closed();
+      },
+    };
+  }
+
+  private accept(socket: BunSocket<ListenerSocket>): void {
+    if (!this.host.hasPlace()) {
+      socket.terminate();
+      return;
+    }
+    socket.data = new ListenerSocket(socket);
+    const arrival = new Arrival(this.host, this, socket.data);
+    if (this.settings.nextConnectionDelayMs === 0) arrival.begin();
+    else this.delay(socket, arrival);
   }
 
   /** Connections begin one after another, `nextConnectionDelayMs` apart: until then the socket is not read. */
-  private delay(socket: BunSocket<SocketData>): void {
+  private delay(socket: BunSocket<ListenerSocket>, arrival: Arrival): void {
     const now = performance.now();
     const start = Math.max(now, this.nextStartMs);
+    if (start - now > DELAY_MS_MAX) {
+      arrival.refusal = errors.connectionRateExceeded;
+      arrival.begin();
+      return;
+    }
     this.nextStartMs = start + this.settings.nextConnectionDelayMs;
-    if (start <= now) return;
-    socket.data.connection.openedMs = start;
+    if (start <= now) {
+      arrival.begin();
+      return;
+    }
+    arrival.openedMs = start;
     socket.pause();
-    setTimeout(() => socket.resume(), start - now);
+    setTimeout(() => {
+      arrival.begin();
+      socket.resume();
+    }, start - now);
   }
 
+  /** Loads the files of TLS anew, for connections from now on. Throws TlsFileError, and all stays as it was. */
+  reload(): void {
+    const { tls } = this.settings.transport;
+    if (tls !== null) this.tlsKit = loadTlsKit(tls, this.host.router.clock.wallMs());
+  }
+
+  /** 0 where it is none of TCP. */
   get port(): number {
-    return this.server.port;
+    return (this.server as Partial<TCPSocketListener> | null)?.port ?? 0;
   }
 
   /** No further connections; those that stand are not touched. */
   stop(): void {
-    this.server.stop(false);
+    this.server?.stop(false);
   }
 }

@@ -5,6 +5,7 @@
 
 import type { Budget } from "../base/budget.ts";
 import type { Segment } from "../log/segment.ts";
+import type { PacketLog } from "./packetLog.ts";
 
 /** The part of a socket that sending needs. */
 export interface ByteSink {
@@ -32,6 +33,8 @@ export class Outbound {
   full = false;
   /** Bytes that the socket has taken. */
   sentBytes = 0;
+  /** Somebody wants to see the packets. */
+  packetLog: PacketLog | null = null;
 
   constructor(sink: ByteSink, budget: Budget) {
     this.sink = sink;
@@ -62,7 +65,10 @@ export class Outbound {
   write(bytes: Uint8Array, at: number, length: number): number {
     const wrote = this.sink.write(bytes, at, length);
     this.full = wrote < length;
-    if (wrote > 0) this.sentBytes += wrote;
+    if (wrote > 0) {
+      this.sentBytes += wrote;
+      if (this.packetLog !== null) this.packetLog.sent(bytes, at, at + wrote);
+    }
     return wrote;
   }
 

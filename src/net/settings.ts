@@ -1,7 +1,9 @@
 // What a listener is told at start, and so what it announces in CONNACK and enforces.
 
 import type { ProtocolLevel } from "../packet/protocol.ts";
+import type { AuthenticatorName } from "./authSettings.ts";
 import type { ClientLimits } from "./limits.ts";
+import type { TransportSettings } from "./transport.ts";
 
 export type { ProtocolLevel };
 
@@ -12,6 +14,7 @@ export interface ListenerSettings {
   readonly host: string;
   /** 0..65535; 0 takes any free port. */
   readonly port: number;
+  readonly transport: TransportSettings;
   readonly versions: readonly ProtocolLevel[];
   /** Pause between two accepted connections, ms; 0 is none. */
   readonly nextConnectionDelayMs: number;
@@ -42,6 +45,10 @@ export interface ListenerSettings {
   /** The same in bytes. */
   readonly queueBytesMax: number;
   readonly limits: ClientLimits;
-  /** User Name → password in plain text; null lets everybody in. */
+  /** User Name → password, in plain text or as a hash; null where there is no table. */
   readonly users: ReadonlyMap<string, string> | null;
+  /** Who is asked in turn; null: as for the whole broker. */
+  readonly authChain: readonly AuthenticatorName[] | null;
+  /** Clients that claim nothing are let in; null: only where nobody could be asked. */
+  readonly allowAnonymous: boolean | null;
 }

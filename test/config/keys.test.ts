@@ -1,7 +1,14 @@
 // One row of tests for each row of the key table: default, minimum, maximum, beyond both, wrong type.
 
-import { describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { ACL_KEYS, AUTHORIZATION_KEYS } from "../../src/config/aclKeys.ts";
+import {
+  AUTH_FILE_KEYS,
+  AUTH_HTTP_KEYS,
+  AUTH_JWT_KEYS,
+  AUTH_KEYS,
+  AUTH_LIMIT_KEYS,
+} from "../../src/config/authKeys.ts";
 import { type Key, type Keys, TIB } from "../../src/config/key.ts";
 import { ROUTER_KEYS, SECTIONS, SEGMENT_KEYS, TOP_KEYS } from "../../src/config/keys.ts";
 import {
@@ -11,11 +18,18 @@ import {
   BRIDGE_TLS_KEYS,
   CLUSTER_KEYS,
 } from "../../src/config/linkKeys.ts";
-import { CONNECTION_KEYS, LISTENER_KEYS } from "../../src/config/listenerKeys.ts";
+import {
+  CONNECTION_KEYS,
+  LISTENER_KEYS,
+  MQTT_LISTENER_KEYS,
+  WS_LISTENER_KEYS,
+} from "../../src/config/listenerKeys.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 import { defaultToml } from "../../src/config/reference.ts";
+import { SNI_KEYS, TLS_KEYS } from "../../src/config/transportKeys.ts";
 import { readAddress, readValue, sizeText } from "../../src/config/values.ts";
+import { Authority } from "../support/certificates.ts";
 
 interface Place {
   readonly keys: Keys;
@@ -26,6 +40,36 @@ interface Place {
 
 const LISTEN = 'listen = "127.0.0.1:1883"';
 
+const authority = new Authority();
+afterAll(() => authority.remove());
+const { cert, key: privateKey } = authority.server();
+const TLS = [`certpath = "${cert}"`, `keypath = "${privateKey}"`];
+
+/** The places of one kind of listener. */
+function listenerPlaces(section: string, keys: Keys): Place[] {
+  const head = `[router]\n${ROOM}\n[${section}]\n`;
+  return [
+    { keys, label: `[${section}] `, file: (line) => `${head}${beside(line, [LISTEN])}` },
+    {
+      keys: CONNECTION_KEYS,
+      label: `[${section}.connections] `,
+      file: (line) => `${head}${LISTEN}\n[${section}.connections]\n${line}`,
+    },
+    {
+      keys: TLS_KEYS,
+      label: `[${section}.tls] `,
+      file: (line) => `${head}${LISTEN}\n[${section}.tls]\n${beside(line, TLS)}`,
+    },
+    {
+      keys: SNI_KEYS,
+      label: `[${section}.tls.sni[0]] `,
+      file: (line) =>
+        `${head}${LISTEN}\n[${section}.tls]\n${TLS.join("\n")}\n[[${section}.tls.sni]]\n` +
+        beside(line, [...TLS, 'host = "localhost"']),
+    },
+  ];
+}
+
 /** `line`, after those of `lines` that do not give its key. */
 function beside(line: string, lines: readonly string[]): string {
   const given = /^\w+ = /.exec(line)?.[0] ?? "";
@@ -34,6 +78,9 @@ function beside(line: string, lines: readonly string[]): string {
 }
 
 const ONE_LISTENER = `[v4.1]\n${LISTEN}`;
+const JWT = 'public_key_file = "key.pem"';
+const HTTP = 'url = "http://127.0.0.1:1/"';
+const ALL_AUTH = `[auth.file]\npath = "users"\n[auth.jwt]\n${JWT}\n[auth.http]\n${HTTP}`;
 const RULE = ['allow = ["publish"]', 'filters = ["a/%c"]'];
 const BRIDGE = ['name = "b"', 'addr = "other:1883"', 'sub_path = "a/#"'];
 
@@ -52,15 +99,33 @@ const PLACES: readonly Place[] = [
     label: "[router.custom_segment.'a/#'] ",
     file: (line) => `[router.custom_segment.'a/#']\n${line}\n[v4.1]\n${LISTEN}`,
   },
+  ...listenerPlaces("v4.1", LISTENER_KEYS),
+  ...listenerPlaces("mqtt.1", MQTT_LISTENER_KEYS),
+  ...listenerPlaces("ws.1", WS_LISTENER_KEYS),
   {
-    keys: LISTENER_KEYS,
-    label: "[v4.1] ",
-    file: (line) => `[v4.1]\n${line.startsWith("listen") ? "" : LISTEN}\n${line}`,
+    keys: AUTH_KEYS,
+    label: "[auth] ",
+    file: (line) => `${ONE_LISTENER}\n[auth]\n${line}\n${ALL_AUTH}`,
   },
   {
-    keys: CONNECTION_KEYS,
-    label: "[v4.1.connections] ",
-    file: (line) => `[router]\n${ROOM}\n[v4.1]\n${LISTEN}\n[v4.1.connections]\n${line}`,
+    keys: AUTH_FILE_KEYS,
+    label: "[auth.file] ",
+    file: (line) => `${ONE_LISTENER}\n[auth.file]\n${line}`,
+  },
+  {
+    keys: AUTH_JWT_KEYS,
+    label: "[auth.jwt] ",
+    file: (line) => `${ONE_LISTENER}\n[auth.jwt]\n${/^\w+_(?:file|url) /.test(line) ? "" : JWT}\n${line}`,
+  },
+  {
+    keys: AUTH_HTTP_KEYS,
+    label: "[auth.http] ",
+    file: (line) => `${ONE_LISTENER}\n[auth.http]\n${beside(line, [HTTP])}`,
+  },
+  {
+    keys: AUTH_LIMIT_KEYS,
+    label: "[auth.limits] ",
+    file: (line) => `${ONE_LISTENER}\n[auth.limits]\n${line}`,
   },
   {
     keys: AUTHORIZATION_KEYS,
@@ -125,9 +190,11 @@ const WRONG_TYPES: Readonly<Record<Key["kind"], readonly string[]>> = {
   text: ["1", '""', "true"],
   strategy: ['"fastest"', "1", '""'],
   address: ["1883", '"1883"', '"127.0.0.1"', '"::1:1883"', '"a:65536"', '"[::1]"', '"a b:1"'],
+  endpoint: ["1883", '"127.0.0.1"', '"a:65536"', '"unix:"', '"unix:relative/path"', '"unix"'],
   versions: ["4", "[]", "[6]", '["4"]'],
   filters: ['"a"', '["a/#/b"]', "[1]", '["$share/g/a"]', '[""]'],
   choice: ['"no such choice"', "1", '""'],
+  toggle: ['"no such choice"', "1", '"true"'],
   texts: ['"a"', "[1]", '[""]', "true"],
   nodes: ["1", "[1]", '[[1, "a:1", 2]]', '[["1", "a:1"]]', '[[1, "a"]]', '[[65536, "a:1"]]'],
   users: ['"alice"', "[1]", "{ alice = 1 }"],
@@ -173,7 +240,7 @@ describe("each key", () => {
   }
 
   test("every table of keys is tested", () => {
-    expect(PLACES.map(({ keys }) => keys)).toEqual(SECTIONS.map(({ keys }) => keys));
+    expect(new Set(PLACES.map(({ keys }) => keys))).toEqual(new Set(SECTIONS.map(({ keys }) => keys)));
   });
 });
 

@@ -1,6 +1,7 @@
 // What all connections share: places for sockets, and judging time only when it was seen to pass.
 
 import { expect, test } from "bun:test";
+import { CloseCause, type Closed } from "../../src/net/closeCause.ts";
 import type { Connection } from "../../src/net/connection.ts";
 import { Host, TICK_MS } from "../../src/net/host.ts";
 import { Router } from "../../src/router/router.ts";
@@ -8,11 +9,17 @@ import { Router } from "../../src/router/router.ts";
 const MIB = 1024 * 1024;
 
 class FakeConnection {
+  openedMs = 0;
+  closeCause: Closed | null = null;
   checked = 0;
   heardOf = 0;
 
   checkTime(): void {
     this.checked++;
+  }
+
+  close(cause: Closed): void {
+    this.closeCause = cause;
   }
 
   seen(): void {
@@ -45,14 +52,17 @@ function hostWith(connectionsMax: number, descriptorsMax?: number) {
   const listener = {
     connected() {},
     closed() {},
+    left() {},
     pressed() {},
     turnedAway() {
       turnedAway++;
     },
   };
-  const host = new Host(router, listener, "assigned-", descriptorsMax);
+  const options = { handshakesMax: 256, ...(descriptorsMax === undefined ? {} : { descriptorsMax }) };
+  const host = new Host(router, listener, "assigned-", options);
   const open = (): FakeConnection => {
     const connection = new FakeConnection();
+    connection.openedMs = time.nowMs;
     host.opened(connection as unknown as Connection);
     return connection;
   };
@@ -74,6 +84,26 @@ test("a socket without a place is turned away, and that is said", () => {
   }
   expect(host.hasPlace()).toBe(false);
   expect(turnedAway()).toBe(1);
+});
+
+test("when there is no place, whoever has not become a client for long makes it", () => {
+  const { host, time, open, turnedAway } = hostWith(1_000, 35);
+  const [client, silent, young] = [open(), open(), open()];
+  host.connected(client as unknown as Connection);
+  time.nowMs += 900;
+  young.openedMs = time.nowMs;
+  expect(host.hasPlace()).toBe(false);
+  time.nowMs += 100;
+  expect(host.hasPlace()).toBe(true);
+  expect([client, silent, young].map(({ closeCause }) => closeCause?.cause)).toEqual([
+    undefined,
+    "displaced",
+    undefined,
+  ]);
+  host.closed(silent as unknown as Connection, CloseCause.displaced);
+  open();
+  expect(host.hasPlace()).toBe(false);
+  expect(turnedAway()).toBe(2);
 });
 
 test("a process that stood still reads what came meanwhile before it judges anybody silent", () => {

@@ -8,6 +8,7 @@ import { Connection } from "../../src/net/connection.ts";
 import { Host, type HostListener, RELAX_MS, TICK_MS, TRICKLE_MS } from "../../src/net/host.ts";
 import { NO_LIMITS } from "../../src/net/limits.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
+import { PLAIN_TCP } from "../../src/net/transport.ts";
 import type { Scheduler } from "../../src/router/readyQueue.ts";
 import { Router } from "../../src/router/router.ts";
 import type { RouterSettings } from "../../src/router/settings.ts";
@@ -38,6 +39,7 @@ export const listenerSettings: ListenerSettings = {
   name: "simulation",
   host: "127.0.0.1",
   port: 0,
+  transport: PLAIN_TCP,
   versions: [3, 4, 5],
   nextConnectionDelayMs: 0,
   connectTimeoutMs: 5_000,
@@ -58,6 +60,8 @@ export const listenerSettings: ListenerSettings = {
   queueBytesMax: 64 * MIB,
   limits: NO_LIMITS,
   users: null,
+  authChain: null,
+  allowAnonymous: null,
 };
 
 export class SimClock implements Clock {
@@ -163,6 +167,8 @@ export class World implements HostListener {
   pressed(): void {}
 
   turnedAway(): void {}
+
+  left(): void {}
 
   closed(_connection: Connection, closed: Closed): void {
     this.endings.push(closed);

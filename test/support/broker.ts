@@ -1,5 +1,6 @@
 // A broker of its own for a test file: any free port, no log output, generous limits unless a test narrows them.
 
+import type { Authenticate } from "../../src/auth/embedded.ts";
 import type { Logger } from "../../src/base/logger.ts";
 import { type Broker, startBroker } from "../../src/broker.ts";
 import { NO_AUTHORIZATION } from "../../src/config/aclSettings.ts";
@@ -7,12 +8,14 @@ import type { ListenerSettings } from "../../src/net/settings.ts";
 import { PLAIN_TCP } from "../../src/net/transport.ts";
 import { NO_LIMITS } from "../../src/net/limits.ts";
 import type { Access } from "../../src/net/access.ts";
+import { type AuthSettings, NO_AUTH } from "../../src/net/authSettings.ts";
 import type { RouterSettings } from "../../src/router/settings.ts";
 
 export interface BrokerOverrides {
   readonly router?: Partial<RouterSettings>;
   readonly listener?: Partial<ListenerSettings>;
-  readonly access?: Access;
+  readonly auth?: AuthSettings;
+  readonly access?: Access | Authenticate;
   readonly logger?: Logger;
 }
 
@@ -50,7 +53,7 @@ const routerDefaults: RouterSettings = {
   stallMs: 1_000,
 };
 
-const listenerDefaults: ListenerSettings = {
+export const listenerDefaults: ListenerSettings = {
   section: "v4.1",
   name: "test",
   host: "127.0.0.1",
@@ -76,6 +79,8 @@ const listenerDefaults: ListenerSettings = {
   queueBytesMax: 4 * MIB,
   limits: NO_LIMITS,
   users: null,
+  authChain: null,
+  allowAnonymous: null,
 };
 
 export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<TestBroker> {
@@ -84,6 +89,7 @@ export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<
       router: { ...routerDefaults, ...overrides.router },
       listeners: [{ ...listenerDefaults, ...overrides.listener }],
       authorization: NO_AUTHORIZATION,
+      auth: overrides.auth ?? NO_AUTH,
     },
     overrides.logger ?? silentLogger,
     overrides.access ?? null,

@@ -1,0 +1,148 @@
+// Who may connect and what each may do, put together from the configuration: authenticators, rules, and the files of
+// both, which are loaded at the start and whenever they change.
+
+import { readFileSync } from "node:fs";
+import type { AccessControl } from "./auth/accessControl.ts";
+import { Acl } from "./auth/acl.ts";
+import { parseAclFile, withAclFile } from "./auth/aclFile.ts";
+import type { AclRules } from "./auth/aclRule.ts";
+import {
+  type AuthFile,
+  type Authentication,
+  type AuthListener,
+  createAuthentication,
+} from "./auth/create.ts";
+import type { Authenticate } from "./auth/embedded.ts";
+import { FileError } from "./auth/passwordFile.ts";
+import type { Clock } from "./base/clock.ts";
+import type { Logger } from "./base/logger.ts";
+import type { AuthorizationSettings } from "./config/aclSettings.ts";
+import { asksNobody } from "./config/authSettings.ts";
+import type { FileWatch } from "./config/fileWatch.ts";
+import { ConfigError } from "./config/problems.ts";
+import type { BrokerSettings } from "./config/settings.ts";
+import type { ListenerSettings } from "./net/settings.ts";
+
+export interface BrokerAccess {
+  readonly access: AccessControl;
+  readonly authentication: Authentication;
+  /** Loads each file anew when it has changed; `changed` is called when what it says is in force. */
+  watch(files: FileWatch, changed: () => void): void;
+}
+
+export interface AccessParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Of the program that the broker is part of. */
+  readonly authenticate?: Authenticate | undefined;
+}
+
+/** Null when everybody may connect and do everything: nothing is asked then. Throws ConfigError for wrong files. */
+export async function openAccess(settings: BrokerSettings, parts: AccessParts): Promise<BrokerAccess | null> {
+  const { auth, authorization, listeners } = settings;
+  const isOpen = listeners.every((listener) => asksNobody(listener, auth) && !isTenantRuled(listener));
+  if (isOpen && !hasRules(authorization) && parts.authenticate === undefined) return null;
+  const acl = new Acl(authorization);
+  const rightsOf: Parameters<typeof createAuthentication>[2]["rightsOf"] = (identity, attempt) => {
+    const { userName, tenant, claims } = identity;
+    const { clientIdentifier, listener } = attempt;
+    return acl.rightsOf({ userName, tenant, claims, clientIdentifier, listener });
+  };
+  const listenerOf = (listener: ListenerSettings): AuthListener => {
+    const isFree = asksNobody(listener, auth) && parts.authenticate === undefined;
+    return authListener(listener, listener.allowAnonymous ?? isFree);
+  };
+  const problems: string[] = [];
+  const authentication = attempted(problems, () =>
+    createAuthentication(auth, listeners.map(listenerOf), { ...parts, rightsOf }),
+  );
+  if (authentication === undefined) throw new ConfigError(problems);
+  const all = [...authentication.files, ...aclFiles(acl, authorization)];
+  for (const file of all) problems.push(...(await load(file)));
+  if (problems.length > 0) throw new ConfigError(problems);
+  const { logger } = parts;
+  return {
+    access: authentication.access,
+    authentication,
+    watch(files, changed) {
+      for (const file of all) {
+        files.watch([file.path], () => {
+          void reloaded(file, logger).then((isLoaded) => {
+            if (!isLoaded) return;
+            authentication.forget();
+            changed();
+          });
+        });
+      }
+    },
+  };
+}
+
+function hasRules({ rules, otherwise, aclFile }: AuthorizationSettings): boolean {
+  return rules.length > 0 || aclFile !== null || Object.values(otherwise).includes(false);
+}
+
+function isTenantRuled({ transport }: ListenerSettings): boolean {
+  return transport.tls?.isTenantRuled ?? false;
+}
+
+function authListener(listener: ListenerSettings, allowAnonymous: boolean): AuthListener {
+  const { section, users, authChain, transport } = listener;
+  const { tls, trustedProxies } = transport;
+  // A trusted proxy may tell of the certificate that it has verified.
+  const mayShow = trustedProxies !== null || (tls !== null && tls.clientCertificate !== "none");
+  return {
+    section,
+    users,
+    authChain,
+    allowAnonymous,
+    identity: mayShow ? (tls?.identity ?? "cn") : null,
+    tenantFromOrganization: isTenantRuled(listener),
+  };
+}
+
+function aclFiles(acl: Acl, settings: AuthorizationSettings): AuthFile[] {
+  const { aclFile: path, wideSubscriptions } = settings;
+  if (path === null) return [];
+  const base: AclRules = settings;
+  const replace = async (text: string): Promise<void> =>
+    acl.replace(withAclFile(base, parseAclFile(text, path), wideSubscriptions));
+  return [{ path, what: "the file of rules", load: replace }];
+}
+
+/** What is wrong with the file; nothing when it is in force now. */
+async function load(file: AuthFile): Promise<readonly string[]> {
+  try {
+    await file.load(readFileSync(file.path, "utf8"));
+    return [];
+  } catch (error) {
+    return problemsOf(error, file);
+  }
+}
+
+/** Says what became of the file; what was loaded before stays when it is not good. */
+async function reloaded(file: AuthFile, logger: Logger): Promise<boolean> {
+  const problems = await load(file);
+  const { path, what } = file;
+  if (problems.length === 0) logger.info({ path }, `${what} is loaded anew: ${path}`);
+  for (const problem of problems)
+    logger.error({ path }, `${what} is not taken, what was loaded before stays: ${problem}`);
+  return problems.length === 0;
+}
+
+function attempted<T>(problems: string[], make: () => T): T | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+function problemsOf(error: unknown, { path }: AuthFile): readonly string[] {
+  if (error instanceof FileError) return error.problems;
+  const { code } = error as { code?: unknown };
+  if (typeof code !== "string") throw error;
+  return [`${path}: cannot be read: ${code === "ENOENT" ? "there is no such file" : code}`];
+}

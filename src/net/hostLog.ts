@@ -1,0 +1,153 @@
+// Host log: one line for each connection's end: who, why, after how long. What strangers can cause at will is told now
+// and then, with how often it was; and the timer runs while somebody is held back.
+
+import type { Clock } from "../base/clock.ts";
+import { LOG_RANKS, type Logger } from "../base/logger.ts";
+import { errors } from "../packet/error.ts";
+import { reasonCodeName } from "../packet/reasonCode.ts";
+import type { Arrival } from "./arrival.ts";
+import { type Closed, CloseCause } from "./closeCause.ts";
+import type { Connection } from "./connection.ts";
+import { type Host, type HostListener, RELAX_MS, TRICKLE_MS } from "./host.ts";
+import { PacketLog } from "./packetLog.ts";
+
+/** Causes of an end that somebody should look at. */
+const WARNINGS: ReadonlySet<string> = new Set(["error", "no_memory", "access_failed"]);
+
+/** How often the same warning may be logged. */
+const WARNING_MS = 5000;
+
+/** Characters of an identifier or a user name in a log line. */
+const SHOWN_MAX = 256;
+
+/** How soon packets that could not be shown from their middle on are tried again. */
+const SHOW_AGAIN_MS = 50;
+
+/** Something that happens again and again. */
+interface Recurring {
+  count: number;
+  /** When it may be told again. */
+  nextMs: number;
+}
+
+export class HostLog implements HostListener {
+  host: Host | null = null;
+  private readonly logger: Logger;
+  private readonly clock: Clock;
+  private timer: Timer | null = null;
+  private rounds = 0;
+  /** Connections whose packets are to be shown once none of them is on its way. */
+  private readonly waiting = new Set<Connection>();
+  private readonly turnedAwaySockets: Recurring = { count: 0, nextMs: 0 };
+  private readonly untrusted: Recurring = { count: 0, nextMs: 0 };
+
+  constructor(logger: Logger, clock: Clock) {
+    this.logger = logger;
+    this.clock = clock;
+    logger.filter?.watch(() => this.showAll());
+  }
+
+  /** One more time; true when it is time to tell. */
+  private recurs(recurring: Recurring): boolean {
+    recurring.count++;
+    const now = this.clock.nowMs();
+    if (now < recurring.nextMs) return false;
+    recurring.nextMs = now + WARNING_MS;
+    return true;
+  }
+
+  left(arrival: Arrival, closed: Closed): void {
+    const fields = {
+      connection_id: arrival.number,
+      listener: arrival.place.settings.section,
+      remote: arrival.address,
+      cause: closed.cause,
+      detail: shown(closed.detail ?? ""),
+    };
+    if (closed.cause === CloseCause.certificate.cause) this.logger.info(fields, closed.message);
+    else if (closed.cause !== CloseCause.untrustedProxy.cause) this.logger.debug(fields, closed.message);
+    else if (this.recurs(this.untrusted))
+      this.logger.warn({ ...fields, count: this.untrusted.count }, closed.message);
+  }
+
+  turnedAway(): void {
+    if (!this.recurs(this.turnedAwaySockets)) return;
+    const sockets = this.host?.socketsMax;
+    this.logger.warn(
+      { sockets, turned_away: this.turnedAwaySockets.count },
+      "no place for more connections: closed at once",
+    );
+  }
+
+  pressed(): void {
+    this.timer ??= setInterval(() => this.release(), RELAX_MS);
+  }
+
+  private release(): void {
+    const { host } = this;
+    if (host === null || this.timer === null) return;
+    host.relax();
+    if (++this.rounds % (TRICKLE_MS / RELAX_MS) === 0) host.trickle();
+    if (host.isPressed) return;
+    clearInterval(this.timer);
+    this.timer = null;
+  }
+
+  connected(connection: Connection): void {
+    const { filter } = this.logger;
+    if (filter === undefined && !this.logger.isEnabled("debug")) return;
+    const fields = connection.logFields();
+    if (filter === undefined || filter.rankOf(fields) <= LOG_RANKS.debug) {
+      this.logger.debug(fields, "client connected");
+    }
+    this.show(connection);
+  }
+
+  /** The packets of the connection are logged, if anybody wants to see some of them. */
+  private show(connection: Connection): void {
+    const { filter } = this.logger;
+    if (filter === undefined) return;
+    const wanted = filter.rankOfAnyTopic(connection.logFields()) <= LOG_RANKS.debug;
+    const packetLog = wanted ? new PacketLog(this.logger, filter, connection) : null;
+    if (connection.show(packetLog)) return;
+    if (this.waiting.size === 0) setTimeout(() => this.showWaiting(), SHOW_AGAIN_MS).unref();
+    this.waiting.add(connection);
+  }
+
+  /** The filter of the log has changed. */
+  private showAll(): void {
+    for (const connection of this.host?.open ?? []) if (connection.session !== null) this.show(connection);
+  }
+
+  /** Those whose packets could not be shown from their middle on. */
+  private showWaiting(): void {
+    const again = [...this.waiting];
+    this.waiting.clear();
+    for (const connection of again) if (this.host?.open.has(connection)) this.show(connection);
+  }
+
+  closed(connection: Connection, closed: Closed): void {
+    if (this.logger.filter === undefined && !this.logger.isEnabled("info")) return;
+    const fields = {
+      ...connection.logFields(),
+      cause: closed.cause,
+      reason: reasonCodeName(closed.reason),
+      detail: closed.detail,
+      statement: closed.statement,
+      seconds: Math.max(0, Math.round(this.clock.nowMs() - connection.openedMs)) / 1000,
+      messages_in: connection.inbound.messages,
+      bytes_in: connection.inbound.bytes,
+      bytes_out: connection.sentBytes,
+    };
+    if (closed.reason === errors.serverShuttingDown.reason) this.logger.debug(fields, closed.message);
+    else if (WARNINGS.has(closed.cause)) this.logger.warn(fields, closed.message);
+    else if (connection.session === null && closed.cause === "lost")
+      this.logger.debug(fields, closed.message);
+    else this.logger.info(fields, closed.message);
+  }
+}
+
+/** Not more of what strangers chose than people can read. */
+function shown(text: string): string | undefined {
+  return text === "" ? undefined : text.slice(0, SHOWN_MAX);
+}
