@@ -19,7 +19,6 @@ import { authenticate } from "./authenticating.ts";
 import { command } from "./commands.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { answerConnect, refuse } from "./handshake.ts";
-import { CONTROL_BYTES_MAX } from "./outbound.ts";
 import type { PacketLog } from "./packetLog.ts";
 import { Partial, PartialStatus } from "./partial.ts";
 import { Rate } from "./rate.ts";
@@ -65,7 +64,7 @@ export class Inbound {
 
   /** The next byte to come begins a packet. */
   get isBetweenPackets(): boolean {
-    return this.partial.length === 0 && this.parked === null;
+    return (this.partial?.length ?? 0) === 0 && this.parked === null;
   }
 
   /** Bytes came; the buffer is the connection's until this returns. */
@@ -284,8 +283,7 @@ export class Inbound {
     if (this.awaitsVerdict) return Hold.Verdict;
     if (this.parked !== null || this.partialWaits) return Hold.Paused;
     if (this.isOverdrawn) return Hold.Overdrawn;
-    const isUnread = this.connection.outbound.controlBytes > CONTROL_BYTES_MAX;
-    return this.isPaced || isUnread ? Hold.Paused : Hold.None;
+    return this.isPaced || this.connection.outbound.isUnread ? Hold.Paused : Hold.None;
   }
 
   private move(hold: Hold): void {

@@ -27,7 +27,7 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   let strangers = 0;
   let residue = 0;
   for (const connection of connections) {
-    partial += connection.inbound["partial"].bytes.length;
+    partial += connection.inbound["partial"]?.bytes.length ?? 0;
     const { length = 0 } = connection.inbound["parked"] ?? {};
     if (connection.inbound["parkedBudget"] === budgets.strangers) strangers += length;
     else parked += length;
