@@ -1,9 +1,10 @@
-// Scenarios of the load run, and how one is run: connect, warm up, measure a window, stop, wait for the rest, compare
-// what came with what was sent.
+// Scenarios of the load run, and how one is run: the load generator of `millrace bench` against a broker whose CPU time
+// and memory are looked at.
 
-import type { Level, QoS } from "../frames.ts";
+import { Clients, type LoadTerms } from "../../src/cli/bench/clients.ts";
+import { type LoadResult, runLoad } from "../../src/cli/bench/run.ts";
+import type { ProtocolLevel, QoS } from "../../src/packet/protocol.ts";
 import type { BrokerProcess } from "./brokerProcess.ts";
-import { Latencies, Publisher, Subscriber } from "./client.ts";
 
 export interface Scenario {
   readonly name: string;
@@ -13,8 +14,8 @@ export interface Scenario {
   /** Subscribers of the fan, or pairs. */
   readonly count: number;
   readonly qos: QoS;
-  readonly from: Level;
-  readonly to: Level;
+  readonly from: ProtocolLevel;
+  readonly to: ProtocolLevel;
   readonly alias?: boolean;
   /** Messages a second; without it as fast as the broker takes them. */
   readonly rate?: number;
@@ -65,11 +66,7 @@ export const PAYLOAD_BYTES = 64;
 const WINDOW = 64;
 const WARM_UP_SHARE = 0.3;
 const WARM_UP_S_MAX = 1;
-/** Clients that connect at one time. */
-const CONNECTING_MAX = 50;
-/** Nothing came for so long: nothing more will. */
-const QUIET_MS = 2_000;
-const POLL_MS = 20;
+const TIMEOUT_MS = 10_000;
 
 export interface Result {
   readonly name: string;
@@ -82,6 +79,7 @@ export interface Result {
   readonly driverCores: number;
   readonly rssBytes: number | undefined;
   readonly rssPeakBytes: number | undefined;
+  /** Of paced scenarios: flat out it is the length of queues. */
   readonly p50Ms: number | undefined;
   readonly p99Ms: number | undefined;
   readonly sent: number;
@@ -89,20 +87,6 @@ export interface Result {
   readonly reordered: number;
   readonly duplicates: number;
   readonly disconnected: number;
-}
-
-interface Clients {
-  readonly publishers: Publisher[];
-  readonly subscribers: Subscriber[];
-  readonly latencies: Latencies;
-}
-
-interface Snapshot {
-  readonly atMs: number;
-  readonly received: number;
-  readonly bytes: number;
-  readonly brokerCpuS: number | undefined;
-  readonly driverCpuS: number;
 }
 
 export function isGood(result: Result): boolean {
@@ -116,142 +100,77 @@ export async function runScenario(
   seconds: number,
   progress: (deliveries: number, elapsedS: number) => void,
 ): Promise<Result> {
-  const clients = await connectAll(scenario, broker.port);
-  const { publishers, subscribers, latencies } = clients;
-  const snapshot = (): Snapshot => snapshotOf(clients, broker);
-  const stop = begin(scenario, publishers);
-  const begun = performance.now();
-  const ticker = setInterval(
-    () => progress(receivedBy(subscribers), (performance.now() - begun) / 1000),
-    200,
-  );
-  await Bun.sleep(1000 * Math.min(WARM_UP_S_MAX, seconds * WARM_UP_SHARE));
-  latencies.count = 0;
-  const before = snapshot();
-  await Bun.sleep(1000 * seconds);
-  const after = snapshot();
-  stop();
-  await settled(scenario, clients);
-  clearInterval(ticker);
-  const result = resultOf(scenario, clients, before, after, broker);
-  for (const client of [...publishers, ...subscribers]) client.close();
-  return result;
-}
-
-async function connectAll(scenario: Scenario, port: number): Promise<Clients> {
-  const { layout, count, qos, from, to, alias = false, rate } = scenario;
-  const latencies = new Latencies();
-  const topicOf = (i: number): string => (layout === "fan" ? "load/fan" : `load/pair/${i}`);
-  const common = { port, qos, payloadBytes: PAYLOAD_BYTES };
-  const subscribers = await inParts(count, (i) => {
-    const terms = { ...common, level: to, topic: topicOf(i) };
-    return Subscriber.connect(terms, `load-sub-${i}`, rate === undefined ? null : latencies);
+  const terms = termsOf(scenario, broker.port, seconds);
+  let cpuS: number | undefined;
+  const result = await runLoad(terms, new Clients(terms), {
+    progress: ({ received, elapsedS }) => progress(received, elapsedS),
+    windowBegins: () => {
+      cpuS = broker.usage()?.cpuS;
+    },
+    windowEnds: () => {
+      const atEnd = broker.usage()?.cpuS;
+      cpuS = atEnd === undefined || cpuS === undefined ? undefined : atEnd - cpuS;
+    },
   });
-  const publishers = await inParts(layout === "fan" ? 1 : count, (i) => {
-    return Publisher.connect(
-      { ...common, level: from, topic: topicOf(i), window: WINDOW, alias },
-      `load-pub-${i}`,
-    );
-  });
-  return { publishers, subscribers, latencies };
+  return resultOf(scenario, result, cpuS, broker);
 }
 
-async function inParts<T>(count: number, one: (i: number) => Promise<T>): Promise<T[]> {
-  const all: T[] = [];
-  while (all.length < count) {
-    const size = Math.min(CONNECTING_MAX, count - all.length);
-    const from = all.length;
-    all.push(...(await Promise.all(Array.from({ length: size }, (_, i) => one(from + i)))));
-  }
-  return all;
-}
-
-/** Returns what ends the publishing. */
-function begin({ rate }: Scenario, publishers: readonly Publisher[]): () => void {
-  if (rate === undefined) {
-    for (const publisher of publishers) publisher.flood();
-    return () => {
-      for (const publisher of publishers) publisher.stop();
-    };
-  }
-  const begun = performance.now();
-  let due = 0;
-  const pacing = setInterval(() => {
-    const target = ((performance.now() - begun) / 1000) * rate;
-    for (; due < target; due++) for (const publisher of publishers) publisher.one();
-  }, 1);
-  return () => clearInterval(pacing);
-}
-
-function receivedBy(subscribers: readonly Subscriber[]): number {
-  let received = 0;
-  for (const subscriber of subscribers) received += subscriber.received;
-  return received;
-}
-
-function sentTo({ layout }: Scenario, { publishers }: Clients, subscriber: number): number {
-  return publishers[layout === "fan" ? 0 : subscriber]!.sent;
-}
-
-/** Waits until everything that was sent has come, or nothing comes any more. */
-async function settled(scenario: Scenario, clients: Clients): Promise<void> {
-  const { subscribers } = clients;
-  let last = -1;
-  let lastMs = performance.now();
-  for (;;) {
-    const received = receivedBy(subscribers);
-    if (subscribers.every((subscriber, i) => subscriber.sequence.lost(sentTo(scenario, clients, i)) === 0))
-      return;
-    const now = performance.now();
-    if (received !== last) lastMs = now;
-    else if (now - lastMs > QUIET_MS) return;
-    last = received;
-    await Bun.sleep(POLL_MS);
-  }
-}
-
-function snapshotOf({ subscribers }: Clients, broker: BrokerProcess): Snapshot {
-  const { user, system } = process.cpuUsage();
+function termsOf(
+  { layout, count, qos, from, to, alias, rate }: Scenario,
+  port: number,
+  seconds: number,
+): LoadTerms {
+  const publishers = layout === "fan" ? 1 : count;
   return {
-    atMs: performance.now(),
-    received: receivedBy(subscribers),
-    bytes: subscribers.reduce((sum, subscriber) => sum + subscriber.bytes, 0),
-    brokerCpuS: broker.usage()?.cpuS,
-    driverCpuS: (user + system) / 1e6,
+    connect: {
+      target: { kind: "tcp", host: "127.0.0.1", port, path: "", tls: false },
+      tls: { ca: undefined, cert: undefined, key: undefined, insecure: false },
+      username: undefined,
+      password: undefined,
+      topic: undefined,
+      timeoutMs: TIMEOUT_MS,
+    },
+    scenario: layout === "fan" ? "fan-out" : "pairs",
+    publishers,
+    subscribers: count,
+    publishLevel: from,
+    subscribeLevel: to,
+    qos,
+    payloadBytes: PAYLOAD_BYTES,
+    alias: alias === true,
+    window: WINDOW,
+    rate: rate === undefined ? undefined : rate * publishers,
+    connectRate: undefined,
+    seconds,
+    warmUpSeconds: Math.min(WARM_UP_S_MAX, seconds * WARM_UP_SHARE),
+    prefix: "load",
   };
 }
 
 function resultOf(
-  scenario: Scenario,
-  clients: Clients,
-  before: Snapshot,
-  after: Snapshot,
+  { name, rate }: Scenario,
+  result: LoadResult,
+  cpuS: number | undefined,
   broker: BrokerProcess,
 ): Result {
-  const { subscribers, publishers, latencies } = clients;
-  const seconds = (after.atMs - before.atMs) / 1000;
-  const deliveries = after.received - before.received;
-  const hasCpu = after.brokerCpuS !== undefined && before.brokerCpuS !== undefined;
-  const cpuS = hasCpu ? after.brokerCpuS - before.brokerCpuS : undefined;
+  const { seconds, deliveredPerS, latencies } = result;
+  const deliveries = deliveredPerS * seconds;
   const usage = broker.usage();
-  const sum = (of: (subscriber: Subscriber, i: number) => number): number => {
-    return subscribers.reduce((total, subscriber, i) => total + of(subscriber, i), 0);
-  };
   return {
-    name: scenario.name,
-    deliveriesPerS: deliveries / seconds,
-    megabytesPerS: (after.bytes - before.bytes) / seconds / 1e6,
+    name,
+    deliveriesPerS: deliveredPerS,
+    megabytesPerS: result.deliveredBytesPerS / 1e6,
     brokerNsPerDelivery: cpuS === undefined || deliveries === 0 ? undefined : (cpuS / deliveries) * 1e9,
     brokerCores: cpuS === undefined ? undefined : cpuS / seconds,
-    driverCores: (after.driverCpuS - before.driverCpuS) / seconds,
+    driverCores: result.generatorCores,
     rssBytes: usage?.rssBytes,
     rssPeakBytes: usage?.rssPeakBytes,
-    p50Ms: latencies.percentile(0.5),
-    p99Ms: latencies.percentile(0.99),
-    sent: publishers.reduce((total, publisher) => total + publisher.sent, 0),
-    lost: sum((subscriber, i) => subscriber.sequence.lost(sentTo(scenario, clients, i))),
-    reordered: sum((subscriber) => subscriber.sequence.reordered),
-    duplicates: sum((subscriber) => subscriber.sequence.duplicates),
-    disconnected: [...publishers, ...subscribers].filter((client) => client.broken).length,
+    p50Ms: rate === undefined ? undefined : latencies.percentile(0.5),
+    p99Ms: rate === undefined ? undefined : latencies.percentile(0.99),
+    sent: result.sent,
+    lost: result.lost,
+    reordered: result.reordered,
+    duplicates: result.duplicates,
+    disconnected: result.disconnected,
   };
 }

@@ -106,7 +106,7 @@ export function addConnectOptions(command: Command): Command {
 export function addSessionOptions(command: Command): Command {
   return addConnectOptions(command)
     .optionsGroup("Session:")
-    .option("-V, --protocol-version <version>", "5, 3.1.1 or 3.1 (default: 5)", version)
+    .option("-V, --protocol-version <version>", "5, 3.1.1 or 3.1 (default: 5)", versionOf)
     .option("-i, --id <id>", "client identifier (default: a random one)", utf8)
     .option("-I, --id-prefix <prefix>", "the same, this process's number behind it", utf8)
     .option("-c, --disable-clean-session", "keep the session; wants --id")
@@ -127,7 +127,8 @@ export function addSessionOptions(command: Command): Command {
     .option("--will-retain", "retained");
 }
 
-function version(text: string): ProtocolLevel {
+/** What `-V` says. */
+export function versionOf(text: string): ProtocolLevel {
   const found = VERSIONS[text.toLowerCase()];
   if (found === undefined) throw new InvalidArgumentError("It is 5, 3.1.1 or 3.1.");
   return found;

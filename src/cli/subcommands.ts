@@ -16,6 +16,12 @@ export const SUBCOMMANDS: readonly Subcommand[] = [
     load: () => import("./sub.ts"),
   },
   {
+    name: "bench",
+    group: "Clients",
+    summary: "put a broker under load and say how it did",
+    load: () => import("./bench.ts"),
+  },
+  {
     name: "check-config",
     group: "Configuration",
     summary: "check a configuration and print what is in force",

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { SequenceCheck } from "../../bench/load/sequence.ts";
+import { SequenceCheck } from "../../src/cli/bench/sequence.ts";
 
 const LOAD = join(import.meta.dir, "../../bench/load.ts");
 const LOAD_TIMEOUT_MS = 30_000;

@@ -16,6 +16,7 @@ export class SequenceCheck {
     return sent - this.expected + this.skipped;
   }
 
+  /** @hot */
   came(sequence: number): void {
     if (sequence === this.expected) this.expected++;
     else this.outOfLine(sequence);

@@ -1,0 +1,169 @@
+// `millrace bench`: a load generator for any MQTT broker. It checks every message and says what it saw.
+
+import { Argument, type Command, Option } from "commander";
+import type { ProtocolLevel, QoS } from "../packet/protocol.ts";
+import { Clients, type LoadTerms, SCENARIOS, type Scenario } from "./bench/clients.ts";
+import { connectStorm } from "./bench/connectStorm.ts";
+import { PAYLOAD_BYTES_MIN } from "./bench/payload.ts";
+import { ProgressLine } from "./bench/progress.ts";
+import { jsonReport, stormJson, stormReport, textReport } from "./bench/report.ts";
+import { runLoad } from "./bench/run.ts";
+import { faultsOf } from "./bench/verdict.ts";
+import { addConnectOptions, type ConnectFlags, connectTerms, versionOf } from "./clientOptions.ts";
+import { bytes, decimal, integer } from "./values.ts";
+
+interface Flags extends ConnectFlags {
+  readonly publishers?: number;
+  readonly subscribers?: number;
+  readonly clients?: number;
+  readonly qos: QoS;
+  readonly size: number;
+  readonly rate?: number;
+  readonly connectRate?: number;
+  readonly duration: number;
+  readonly warmUp: number;
+  readonly window: number;
+  readonly alias?: true;
+  readonly protocolVersion: ProtocolLevel;
+  readonly subscriberVersion?: ProtocolLevel;
+  readonly json?: true;
+  readonly progress: boolean;
+}
+
+const STORM = "connect";
+const CLIENTS = 10;
+const CLIENTS_MAX = 1_000_000;
+const RATE_MAX = 100_000_000;
+const SECONDS_MAX = 86_400;
+const SIZE = 64;
+const SIZE_MAX = 16 << 20;
+const WINDOW = 64;
+const EXIT_INTERRUPTED = 130;
+
+const HELP = `
+Scenarios:
+  fan-out   one publisher, and subscribers that all get everything
+  fan-in    publishers with a topic each, and one subscriber to all of them
+  pairs     publishers with a topic each, and a subscriber for each topic
+  shared    publishers, and subscribers that share the messages out among them
+  connect   clients that connect and disconnect, again and again
+
+Examples:
+  millrace bench                                      as fast as it goes: 1 publisher, 10 subscribers, QoS 0
+  millrace bench fan-out -n 1000                      the same with 1,000 subscribers
+  millrace bench pairs -n 50 -q 1 --window 100        50 publishers, a subscriber each, QoS 1
+  millrace bench pairs -n 100 --rate 5000 -q 1        at a rate that the broker can hold: look at the times
+  millrace bench fan-in -n 5000 --rate 5000 --size 200 --connect-rate 500
+  millrace bench shared --publishers 4 --subscribers 8 -q 1 -d 60 --json > run.json
+  millrace bench connect -n 100                       connections a second
+  millrace bench -L wss://broker/mqtt                 over WebSocket and TLS
+
+Times: flat out, one message of each write is measured, and what is measured is mostly how long messages queue; with
+--rate each message is, from the moment at which it was due. Messages are counted from the first to the last, times and
+rates behind the warm-up. Ctrl-C ends the measuring early, and reports.
+
+Exit status: 0 all is well; 1 a wrong option, no connection, or messages lost at QoS 1 or 2, out of order, twice at
+QoS 0 or 2, refused, or clients cut off; 130 a second Ctrl-C.
+`;
+
+export function register(command: Command): void {
+  command
+    .usage("[scenario] [options]")
+    .addArgument(new Argument("[scenario]", "see below").choices([...SCENARIOS, STORM]).default("fan-out"))
+    .optionsGroup("Load:")
+    .option(
+      "-n, --clients <n>",
+      `clients on the side that has many (default: ${CLIENTS})`,
+      integer(1, CLIENTS_MAX),
+    )
+    .option("--publishers <n>", "publishers, when not as the scenario has it", integer(1, CLIENTS_MAX))
+    .option("--subscribers <n>", "subscribers, likewise", integer(1, CLIENTS_MAX))
+    .option("-q, --qos <qos>", "0, 1 or 2", integer(0, 2), 0)
+    .option("-s, --size <bytes>", "payload of a message", bytes(PAYLOAD_BYTES_MIN, SIZE_MAX), SIZE)
+    .option(
+      "-r, --rate <n>",
+      "messages a second of all publishers (default: flat out)",
+      decimal(0.001, RATE_MAX),
+    )
+    .option("--connect-rate <n>", "new connections a second (default: flat out)", decimal(0.001, RATE_MAX))
+    .option("-d, --duration <s>", "seconds to measure", decimal(0.1, SECONDS_MAX), 10)
+    .option("--warm-up <s>", "seconds before", decimal(0, SECONDS_MAX), 1)
+    .option("--window <n>", "unacknowledged messages of one publisher", integer(1, 65_535), WINDOW)
+    .option("--alias", "topic by alias (MQTT 5)")
+    .addOption(
+      new Option("-V, --protocol-version <version>", "5, 3.1.1 or 3.1").argParser(versionOf).default(5),
+    )
+    .option("--subscriber-version <version>", "of the subscribers, when another", versionOf)
+    .optionsGroup("Output:")
+    .option("--json", "one JSON document")
+    .option("--no-progress", "no live line on a terminal");
+  addConnectOptions(command).addHelpText("after", HELP).action(bench);
+}
+
+async function bench(scenario: Scenario | typeof STORM, flags: Flags): Promise<void> {
+  const interrupted = interruption();
+  const prefix = `millrace-bench-${crypto.randomUUID().slice(0, 8)}`;
+  if (scenario === STORM) await storm(flags, prefix, interrupted);
+  else await load(termsOf(scenario, flags, prefix), flags, interrupted);
+}
+
+async function load(terms: LoadTerms, flags: Flags, signal: AbortSignal): Promise<void> {
+  const line = new ProgressLine(flags.progress);
+  const clients = new Clients(terms);
+  try {
+    const result = await runLoad(terms, clients, { progress: (progress) => line.show(progress) }, signal);
+    line.clear();
+    process.stdout.write(flags.json ? jsonReport(terms, result) : textReport(terms, result));
+    process.exitCode = faultsOf(result, terms.qos).length === 0 ? 0 : 1;
+  } finally {
+    line.clear();
+  }
+}
+
+async function storm(flags: Flags, prefix: string, signal: AbortSignal): Promise<void> {
+  const line = new ProgressLine(flags.progress);
+  const terms = {
+    connect: connectTerms(flags),
+    level: flags.protocolVersion,
+    clients: flags.clients ?? CLIENTS,
+    seconds: flags.duration,
+    prefix,
+  };
+  const result = await connectStorm(terms, signal, (connects, elapsedS) => line.connects(connects, elapsedS));
+  line.clear();
+  process.stdout.write(flags.json ? stormJson(terms, result) : stormReport(terms, result));
+  process.exitCode = result.failed === 0 ? 0 : 1;
+}
+
+function termsOf(scenario: Scenario, flags: Flags, prefix: string): LoadTerms {
+  const many = flags.clients ?? CLIENTS;
+  const publishers = flags.publishers ?? (scenario === "fan-out" ? 1 : many);
+  return {
+    connect: connectTerms(flags),
+    scenario,
+    publishers,
+    subscribers:
+      scenario === "pairs" ? publishers : (flags.subscribers ?? (scenario === "fan-in" ? 1 : many)),
+    publishLevel: flags.protocolVersion,
+    subscribeLevel: flags.subscriberVersion ?? flags.protocolVersion,
+    qos: flags.qos,
+    payloadBytes: flags.size,
+    alias: flags.alias === true && flags.protocolVersion === 5,
+    window: flags.window,
+    rate: flags.rate,
+    connectRate: flags.connectRate,
+    seconds: flags.duration,
+    warmUpSeconds: flags.warmUp,
+    prefix,
+  };
+}
+
+/** Aborted by the first SIGINT; the second ends the process. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  process.on("SIGINT", () => {
+    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    controller.abort();
+  });
+  return controller.signal;
+}
