@@ -1,7 +1,7 @@
 // check-config and generate-config as a user runs them: output, messages, exit statuses.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseConfig } from "../../src/config/load.ts";
@@ -97,5 +97,72 @@ describe("generate-config", () => {
     const unwritable = await run(["generate-config", "-o", join(folder, "no/such/folder")]);
     expect(unwritable.status).toBe(1);
     expect(unwritable.stderr).toContain("cannot be written");
+  });
+});
+
+describe("migrate-config", () => {
+  const old = write(
+    "old.conf",
+    'id = 1\n[servers.1]\nlisten = "127.0.0.1:0"\ninstant_ack = true\n[servers.1.connections]\nusername = "a"\npassword = "hush"\n',
+  );
+
+  test("prints the new file, warnings on stderr, exit 0", async () => {
+    const { status, stdout, stderr } = await run(["migrate-config", "old.conf"], { cwd: folder });
+    expect(status).toBe(0);
+    expect(parseConfig({ text: stdout, file: "new" }).settings.listeners[0]?.section).toBe("v4.1");
+    expect(stdout).toContain('auth = { a = "hush" }  # was username and password\n');
+    expect(stderr).toBe(
+      "millrace: warning: old.conf:4: instant_ack: a message is acknowledged once it is in the log\n",
+    );
+  });
+
+  test("writes a file with the old one's permissions, and replaces none unasked", async () => {
+    const file = join(folder, "migrated.toml");
+    chmodSync(old, 0o600);
+    expect((await run(["migrate-config", old, "-o", file])).status).toBe(0);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect((await run(["check-config", file])).status).toBe(0);
+    const refused = await run(["migrate-config", old, "-o", file]);
+    expect([refused.status, refused.stderr]).toEqual([
+      1,
+      `millrace: ${file} exists already; --force replaces it\n`,
+    ]);
+    expect((await run(["migrate-config", old, "-o", file, "--force"])).status).toBe(0);
+  });
+
+  test("takes mosquitto's files", async () => {
+    const conf = write(
+      "mosquitto.conf",
+      "listener 0 /run/plant.sock\nallow_anonymous true\nmax_packet_size 5000\n",
+    );
+    const { status, stdout, stderr } = await run(["migrate-config", "--from", "mosquitto", conf]);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toContain('listen = "unix:/run/plant.sock"  # was listener 0 /run/plant.sock\n');
+  });
+
+  test("is exit 1 when the broker would not start with it, and writes it all the same", async () => {
+    const twice = write("twice.toml", '[servers.1]\nlisten = ":1883"\n[servers.2]\nlisten = ":1883"\n');
+    const file = join(folder, "twice-new.toml");
+    const { status, stderr } = await run(["migrate-config", twice, "-o", file]);
+    expect(status).toBe(1);
+    expect(stderr.split("\n").slice(0, 2)).toEqual([
+      "millrace: twice.toml is migrated, but the broker would not start with it, for a problem:",
+      `${file}:8: [v4.2] listen: port 1883 is taken by [v4.1] (line 5); every listener needs its own`,
+    ]);
+    expect(readFileSync(file, "utf8")).toContain("[v4.2]");
+  });
+
+  test("says what it cannot read", async () => {
+    const rows: readonly (readonly [string[], string])[] = [
+      [["nowhere.toml"], "millrace: nowhere.toml: no such file\n"],
+      [["mosquitto.conf"], "for a configuration of mosquitto there is --from mosquitto"],
+      [["--from", "mosquitto", "old.conf"], "millrace: old.conf:1: no configuration of mosquitto"],
+      [["--from", "emqx", "old.conf"], "Allowed choices are rumqttd, mosquitto"],
+      [[], "missing required argument"],
+    ];
+    for (const [args, text] of rows) {
+      const { status, stderr } = await run(["migrate-config", ...args], { cwd: folder });
+      expect([args, status, stderr.includes(text) ? "" : stderr]).toEqual([args, 1, ""]);
+    }
   });
 });

@@ -27,7 +27,7 @@ export interface Migrated {
 
 /** `newFile` is how messages name the result. Throws ConfigError when the old file cannot be read at all. */
 export function migrate(found: Pick<Found, "text" | "file">, from: OriginName, newFile: string): Migrated {
-  const { draft } = migrateFrom[from](found);
+  const { draft } = draftOf(found, from);
   fitMemory(draft, { file: found.file, line: 1 });
   const { text, warnings } = draft;
   try {
@@ -43,6 +43,17 @@ const migrateFrom: Readonly<Record<OriginName, (found: Pick<Found, "text" | "fil
   rumqttd: migrateRumqttd,
   mosquitto: migrateMosquitto,
 };
+
+/** A file in the other broker's syntax is refused with a word about it. */
+function draftOf(found: Pick<Found, "text" | "file">, from: OriginName): { draft: Draft } {
+  try {
+    return migrateFrom[from](found);
+  } catch (error) {
+    const isMosquitto = /^\s*(?:listener|port|persistence|allow_anonymous)\s+[^=\s]/m.test(found.text);
+    if (!(error instanceof ConfigError) || from === "mosquitto" || !isMosquitto) throw error;
+    throw new ConfigError([...error.problems, "for a configuration of mosquitto there is --from mosquitto"]);
+  }
+}
 
 /** A packet may take a quarter of the memory: where old limits ask for more, there is more memory. */
 function fitMemory(draft: Draft, source: Source): void {

@@ -27,6 +27,11 @@ export interface MosquittoJob {
 /** Throws ConfigError when `found` holds none of mosquitto's options. */
 export function migrateMosquitto(found: Pick<Found, "text" | "file">): MosquittoJob {
   const { options, unread } = readMosquitto(found);
+  const toml = options.find(({ name, text }) => name.startsWith("[") || text.startsWith("="));
+  if (toml !== undefined) {
+    const { file, line } = toml.source;
+    throw new ConfigError([`${file}:${line}: no configuration of mosquitto: this is TOML, as rumqttd's are`]);
+  }
   const known = options.filter(({ name }) => mosquittoRule(name) !== undefined);
   if (known.length === 0 && options.length > 0) {
     throw new ConfigError([`${found.file}:1: no configuration of mosquitto: none of its options is in it`]);

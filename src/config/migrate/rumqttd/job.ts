@@ -2,7 +2,7 @@
 
 import { keyAt } from "../../places.ts";
 import { nearest, type Path } from "../../problems.ts";
-import { tomlPath } from "../../toml.ts";
+import { tomlPath, tomlValue } from "../../toml.ts";
 import { isTable } from "../../values.ts";
 import type { Draft } from "../draft.ts";
 import type { Generation } from "./generation.ts";
@@ -39,6 +39,11 @@ export function moveTable(
     else if ("gone" in rule) section.gone(name, rule.gone, { ...origin, value });
     else section.set(rule.key, value, { ...origin, was: rule.key === name ? undefined : `was ${name}` });
   }
+}
+
+/** A value inside another text. */
+export function plain(value: unknown): string {
+  return typeof value === "string" ? value : tomlValue(value);
 }
 
 /** What the header of the section at `path` says when it had another name; undefined when it had not. */

@@ -3,7 +3,7 @@
 import type { Path } from "../../problems.ts";
 import { isTable } from "../../values.ts";
 import type { Table } from "./oldToml.ts";
-import { type Job, moveTable, sectionText, unknown } from "./job.ts";
+import { type Job, moveTable, plain, sectionText, unknown } from "./job.ts";
 import { BRIDGE_CONNECTION_RULES, BRIDGE_RULES } from "./rules.ts";
 
 /** `port` alone meant the loopback address. */
@@ -19,8 +19,8 @@ export function migratePrometheus(job: Job, at: Path, raw: unknown): void {
   const section = job.draft.section(["prometheus"]);
   const source = job.old.sourceOf(here);
   if (table["listen"] === undefined) {
-    const was = `was port = ${port}`;
-    section.set("listen", `127.0.0.1:${port}`, { source, above: job.old.commentsOf(here), was });
+    const was = `was port = ${plain(port)}`;
+    section.set("listen", `127.0.0.1:${plain(port)}`, { source, above: job.old.commentsOf(here), was });
   } else section.gone("port", "listen says it already", { source });
 }
 
@@ -64,9 +64,9 @@ function migrateOneBridge(job: Job, at: Path, raw: Table): void {
   if (url !== undefined || port !== undefined) {
     const here = [...at, url === undefined ? "port" : "url"];
     const origin = { source: old.sourceOf(here), above: old.commentsOf(here) };
-    const host = String(url ?? "localhost");
+    const host = plain(url ?? "localhost");
     const isBare = host.includes(":") && !host.startsWith("[");
-    const addr = `${isBare ? `[${host}]` : host}:${port ?? 1883}`;
+    const addr = `${isBare ? `[${host}]` : host}:${plain(port ?? 1883)}`;
     draft.section(["bridge"]).set("addr", addr, { ...origin, was: "was url and port" });
   }
   if (connections !== undefined) {
@@ -109,7 +109,8 @@ export function migrateCluster(job: Job, at: Path, raw: unknown): void {
     return;
   }
   const { old, draft } = job;
-  const own = BigInt(String(old.root["id"] ?? 0));
+  const { id: topId } = old.root;
+  const own = typeof topId === "bigint" ? topId : 0n;
   const was = nodes.map(([id]) => sectionText([...at, id])).join(", ");
   const section = draft.section(["cluster"], `was ${was}`);
   const at0 = [...at, String(own)];
@@ -124,5 +125,5 @@ export function migrateCluster(job: Job, at: Path, raw: unknown): void {
 
 function nodeAddress(node: Table): string {
   const { address, host, port } = node;
-  return typeof address === "string" ? address : `${host}:${port}`;
+  return typeof address === "string" ? address : `${plain(host)}:${plain(port)}`;
 }

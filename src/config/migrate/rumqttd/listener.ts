@@ -6,7 +6,7 @@ import { tomlValue } from "../../toml.ts";
 import { isTable } from "../../values.ts";
 import type { DraftSection, Origin, Part } from "../draft.ts";
 import type { Table } from "./oldToml.ts";
-import { type Job, sectionText, unknown, wasSection } from "./job.ts";
+import { type Job, plain, sectionText, unknown, wasSection } from "./job.ts";
 import { LISTENER_RULES, OLD_PARTS } from "./rules.ts";
 
 /** A key where it stood. */
@@ -120,7 +120,7 @@ function originOf({ job, at, name, part }: Old, key: string, newPart: Part): Ori
 /** A port alone meant every IPv4 address. */
 function movePort(old: Old): void {
   const origin = { ...originOf(old, "port", ""), was: `was port = ${tomlValue(old.value)}` };
-  sectionOf(old, "").set("listen", `0.0.0.0:${old.value}`, origin);
+  sectionOf(old, "").set("listen", `0.0.0.0:${plain(old.value)}`, origin);
 }
 
 /** A limit per listener; where there is none today, all listeners' limits are added up in [router]. */
@@ -197,7 +197,7 @@ function setUsers(job: Job, listener: readonly string[], users: Table, origin: O
 function movePkcs12(job: Job, at: Path, table: Table, part: Part, listener: readonly string[]): void {
   const name = ["pkcs12_path", "pkcs12path"].find((one) => table[one] !== undefined);
   if (name === undefined) return;
-  const file = String(table[name]);
+  const file = plain(table[name]);
   const stem = file.replace(/\.(?:p12|pfx|pkcs12)$/i, "");
   const [cert, key] = [`${stem}.cert.pem`, `${stem}.key.pem`];
   const tls = job.draft.section(partPath(listener, "tls"));
