@@ -65,16 +65,12 @@ function childNames(path: readonly string[], table: Table): Set<string> {
   return names;
 }
 
-/** A section without a key that must be given acts by its defaults where it is absent. */
+/** The section at `path`, which is absent, acts by its defaults. Names that people choose are not made up. */
 function isInForceUnsaid(path: readonly string[]): boolean {
-  const keys = keysAt(path);
-  const isNamed = PLACES.some(({ pattern, isList }) => !isList && isLiteralAt(pattern, path));
-  return isNamed && keys !== undefined && !Object.values(keys).some((key) => key.required);
-}
-
-/** The last part of `path` is a name of the program's, not one that people choose. */
-function isLiteralAt(pattern: readonly string[], path: readonly string[]): boolean {
-  return matches(pattern, path) && !isWild(pattern.at(-1) ?? "N");
+  return PLACES.some((place) => {
+    const isNamed = !isWild(place.pattern.at(-1) ?? "N");
+    return isNamed && place.isInForceUnsaid && matches(place.pattern, path);
+  });
 }
 
 function keyLines(read: ReadConfig, path: readonly (string | number)[], table: Table, keys: Keys): string[] {

@@ -144,6 +144,8 @@ export interface Section {
   readonly keys: Keys;
   /** The rows that people read under this title, where the others stand under another. */
   readonly shown?: Keys;
+  /** What it says is off where it is absent, though none of its keys must be given. */
+  readonly offUnlessGiven?: true;
 }
 
 /** Every table of keys under the name that people know it by. `N` is any name, `filter` any topic filter. */
@@ -162,7 +164,7 @@ export const SECTIONS: readonly Section[] = [
   { title: "[[mqtt.N.tls.sni]] and [[ws.N.tls.sni]]", keys: SNI_KEYS, shown: {} },
   { title: "[auth]", keys: AUTH_KEYS },
   { title: "[auth.file]", keys: AUTH_FILE_KEYS },
-  { title: "[auth.jwt]", keys: AUTH_JWT_KEYS },
+  { title: "[auth.jwt]", keys: AUTH_JWT_KEYS, offUnlessGiven: true },
   { title: "[auth.http]", keys: AUTH_HTTP_KEYS },
   { title: "[auth.limits]", keys: AUTH_LIMIT_KEYS },
   { title: "[authorization]", keys: AUTHORIZATION_KEYS },

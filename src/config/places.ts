@@ -10,16 +10,20 @@ export interface Place {
   readonly keys: Keys;
   /** `[[name]]`: a list of sections. */
   readonly isList: boolean;
+  /** Its keys act by their defaults where the section is absent. */
+  readonly isInForceUnsaid: boolean;
 }
 
 /** In the order of SECTIONS; one for each bracket of a title. */
-export const PLACES: readonly Place[] = SECTIONS.flatMap(({ title, keys }) => {
-  if (title === "") return [{ pattern: [], keys, isList: false }];
+export const PLACES: readonly Place[] = SECTIONS.flatMap(({ title, keys, offUnlessGiven }) => {
+  if (title === "") return [{ pattern: [], keys, isList: false, isInForceUnsaid: true }];
+  const isInForceUnsaid = !offUnlessGiven && !Object.values(keys).some((key) => key.required);
   const brackets = [...title.matchAll(/(\[\[?)([^[\]]+)\]/g)];
   return brackets.map((match) => ({
     pattern: (match[2] ?? "").split("."),
     keys,
     isList: match[1] === "[[",
+    isInForceUnsaid: isInForceUnsaid && match[1] !== "[[",
   }));
 });
 
