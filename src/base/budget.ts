@@ -8,6 +8,8 @@ export class Budget {
   used = 0;
   /** The most that was ever held, for metrics. */
   peak = 0;
+  /** Asked when there is no room for so many bytes: true when by now there is. */
+  relief: ((bytes: number) => boolean) | null = null;
 
   constructor(name: string, bytesMax: number) {
     assert(bytesMax >= 0, `budget ${name} is not negative`);
@@ -17,7 +19,7 @@ export class Budget {
 
   /** Takes `bytes`, or returns false and takes nothing: the caller's stated policy applies. */
   take(bytes: number): boolean {
-    if (this.used + bytes > this.bytesMax) return false;
+    if (this.used + bytes > this.bytesMax && !(this.relief?.(bytes) ?? false)) return false;
     this.used += bytes;
     if (this.used > this.peak) this.peak = this.used;
     return true;

@@ -26,6 +26,7 @@ import { Hold, Inbound } from "./inbound.ts";
 import type { Tally } from "./limits.ts";
 import type { PacketLog } from "./packetLog.ts";
 import { type ByteSink, Outbound } from "./outbound.ts";
+import type { Residues } from "./residues.ts";
 import type { ListenerSettings } from "./settings.ts";
 
 /** What a connection needs of its socket. */
@@ -39,6 +40,7 @@ export interface Socket extends ByteSink {
 /** What all connections share. */
 export interface ConnectionHost {
   readonly router: Router;
+  readonly residues: Residues;
   /** Answers to one chunk; reset by whoever begins to use it. */
   readonly out: ByteWriter;
   /** Connections that stand paused and are let read one chunk now and then. */
@@ -121,8 +123,8 @@ export class Connection implements DeliveryPort {
     this.socket = socket;
     this.number = number;
     this.remoteAddress = address;
-    const { budgets, clock } = host.router;
-    this.outbound = new Outbound(socket, budgets.residue);
+    const { clock } = host.router;
+    this.outbound = new Outbound(socket, host.residues, this);
     this.inbound = new Inbound(this);
     this.openedMs = clock.nowMs();
     this.lastSeenMs = this.openedMs;

@@ -11,6 +11,7 @@ import { Connection, type ConnectionHost } from "./connection.ts";
 import { ConnectionStats } from "./connectionStats.ts";
 import { Tally } from "./limits.ts";
 import { Lobby } from "./lobby.ts";
+import { Residues } from "./residues.ts";
 
 export const TICK_MS = 1000;
 /** How often a paused publisher is let deliver one chunk, so that its acknowledgements and PINGREQ flow. */
@@ -55,6 +56,7 @@ export interface HostListener {
 
 export class Host implements ConnectionHost {
   readonly router: Router;
+  readonly residues: Residues;
   readonly out = new ByteWriter(OUT_BYTES);
   readonly paused = new Set<Connection>();
   readonly overdrawn = new Set<Connection>();
@@ -83,6 +85,7 @@ export class Host implements ConnectionHost {
   ) {
     const { handshakesMax = HANDSHAKES_MAX, descriptorsMax = Number.POSITIVE_INFINITY } = options;
     this.router = router;
+    this.residues = new Residues(router.budgets.residue, router.clock, () => listener.pressed());
     this.lastTickMs = router.clock.nowMs();
     this.listener = listener;
     this.identifierPrefix = identifierPrefix;
@@ -169,6 +172,7 @@ export class Host implements ConnectionHost {
       for (const connection of this.open) connection.checkTime(now);
       this.lobby.tick(now);
     }
+    this.residues.tick();
     this.router.tick();
   }
 
@@ -198,11 +202,13 @@ export class Host implements ConnectionHost {
   }
 
   relax(): void {
+    this.residues.closeAbandoned();
     this.router.relax();
   }
 
   /** Somebody is held back: trickle() and relax() have work. Otherwise they need not be called. */
   get isPressed(): boolean {
-    return this.paused.size > 0 || this.overdrawn.size > 0 || this.router.pacing.pacedFilters > 0;
+    if (this.paused.size > 0 || this.overdrawn.size > 0 || this.residues.isPressed) return true;
+    return this.router.pacing.pacedFilters > 0;
   }
 }

@@ -3,9 +3,10 @@
 //
 //   rest (owned copy) → tail (bytes of the log) → control packets → whatever the lanes write
 
-import type { Budget } from "../base/budget.ts";
 import type { Segment } from "../log/segment.ts";
+import { type Closed, CloseCause } from "./closeCause.ts";
 import type { PacketLog } from "./packetLog.ts";
+import type { Holder, Residues } from "./residues.ts";
 
 /** The part of a socket that sending needs. */
 export interface ByteSink {
@@ -13,14 +14,22 @@ export interface ByteSink {
   write(bytes: Uint8Array, at: number, length: number): number;
 }
 
-/** Control packets that wait, bytes; beyond it the client is not reading and is not read from either. */
-export const CONTROL_BYTES_MAX = 64 * 1024;
+/** Control packets that wait, bytes: their client is not read from long before. */
+const CONTROL_BYTES_MAX = 128 * 1024;
 
 const NOTHING = new Uint8Array(0);
+const GONE: ByteSink = { write: () => -1 };
 
-export class Outbound {
-  private readonly sink: ByteSink;
-  private readonly budget: Budget;
+/** Whose sending side it is. */
+interface Owner {
+  close(cause: Closed): void;
+}
+
+export class Outbound implements Holder {
+  private sink: ByteSink;
+  private readonly residues: Residues;
+  private readonly owner: Owner;
+  heldBytes = 0;
   private rest: Uint8Array = NOTHING;
   private restAt = 0;
   private control: Uint8Array = NOTHING;
@@ -36,9 +45,21 @@ export class Outbound {
   /** Somebody wants to see the packets. */
   packetLog: PacketLog | null = null;
 
-  constructor(sink: ByteSink, budget: Budget) {
+  constructor(sink: ByteSink, residues: Residues, owner: Owner) {
     this.sink = sink;
-    this.budget = budget;
+    this.residues = residues;
+    this.owner = owner;
+  }
+
+  private take(bytes: number): boolean {
+    if (this.sink === GONE || !this.residues.take(this, bytes)) return false;
+    this.heldBytes += bytes;
+    return true;
+  }
+
+  private give(bytes: number): void {
+    this.heldBytes -= bytes;
+    this.residues.give(this, bytes);
   }
 
   get owes(): boolean {
@@ -58,8 +79,10 @@ export class Outbound {
     return this.restAt < this.rest.length || this.tailSegment !== null;
   }
 
-  get controlBytes(): number {
-    return this.controlEnd - this.controlAt;
+  /** So many control packets wait that the client is not to be read from either. */
+  get isUnread(): boolean {
+    const waiting = this.controlEnd - this.controlAt;
+    return waiting > 0 && waiting > this.residues.shareBytes;
   }
 
   write(bytes: Uint8Array, at: number, length: number): number {
@@ -79,7 +102,7 @@ export class Outbound {
       const wrote = this.write(this.rest, this.restAt, length);
       this.restAt += Math.max(0, wrote);
       if (wrote < length) return false;
-      this.budget.give(this.rest.length);
+      this.give(this.rest.length);
       this.rest = NOTHING;
       this.restAt = 0;
     }
@@ -98,7 +121,7 @@ export class Outbound {
     const wrote = this.write(this.control, this.controlAt, length);
     this.controlAt += Math.max(0, wrote);
     if (wrote < length) return false;
-    this.budget.give(this.control.length);
+    this.give(this.control.length);
     this.control = NOTHING;
     this.controlAt = 0;
     this.controlEnd = 0;
@@ -108,7 +131,7 @@ export class Outbound {
   /** Keeps the rest of a cut frame. False when the budget is used up. */
   keepRest(bytes: Uint8Array, at: number, length: number): boolean {
     if (length === 0) return true;
-    if (!this.budget.take(length)) return false;
+    if (!this.take(length)) return false;
     this.rest = new Uint8Array(length); // Buffer's slice() would be a view of bytes that are written over
     this.rest.set(bytes.subarray(at, at + length));
     this.restAt = 0;
@@ -136,10 +159,10 @@ export class Outbound {
     if (this.controlEnd + length > this.control.length) {
       const owed = this.controlEnd - this.controlAt;
       const capacity = Math.max(256, 2 * (owed + length));
-      if (owed + length > 2 * CONTROL_BYTES_MAX || !this.budget.take(capacity)) return false;
+      if (owed + length > CONTROL_BYTES_MAX || !this.take(capacity)) return false;
       const grown = new Uint8Array(capacity);
       grown.set(this.control.subarray(this.controlAt, this.controlEnd));
-      this.budget.give(this.control.length);
+      this.give(this.control.length);
       this.control = grown;
       this.controlAt = 0;
       this.controlEnd = owed;
@@ -149,9 +172,18 @@ export class Outbound {
     return true;
   }
 
+  abandon(): void {
+    this.sink = GONE;
+    this.close();
+  }
+
+  closeAbandoned(): void {
+    this.owner.close(CloseCause.noMemory);
+  }
+
   /** The connection is gone. */
   close(): void {
-    this.budget.give(this.rest.length + this.control.length);
+    this.give(this.rest.length + this.control.length);
     this.rest = NOTHING;
     this.restAt = 0;
     this.control = NOTHING;

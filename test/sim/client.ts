@@ -82,6 +82,8 @@ export class SimClient {
   readonly retained: Delivery[] = [];
   /** Messages that the broker answered with a Reason Code of 0x80 or more. */
   refused = 0;
+  /** PINGRESP packets. */
+  answers = 0;
   connected = false;
   sessionPresent = false;
   /** Reason Code of the broker's DISCONNECT. */
@@ -155,6 +157,11 @@ export class SimClient {
     if (this.acks.length > 0) return true;
     const { socket } = this;
     return socket !== null && (socket.unreadByBroker > 0 || socket.unreadByClient > 0 || socket.owesDrain);
+  }
+
+  /** From now on its socket holds so much. */
+  shrink(capacity: number): void {
+    if (this.socket !== null) this.socket.capacity = capacity;
   }
 
   /** From now on its socket carries whatever it is given. */
@@ -461,6 +468,7 @@ export class SimClient {
         this.disconnectReason = packet.reasonCode ?? 0;
         return;
       case "pingresp":
+        this.answers++;
         return;
       default:
         throw this.complaint(`received a ${packet.cmd}`);
