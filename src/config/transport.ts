@@ -9,6 +9,7 @@ import type {
   TlsVersion,
   TransportSettings,
 } from "../net/transport.ts";
+import { isOrigin } from "../net/webSocketSettings.ts";
 import type { Endpoint, ValuesOf } from "./key.ts";
 import { keyText, valueText } from "./problems.ts";
 import { type Document, problem, readSection, tableAt, warning } from "./section.ts";
@@ -58,6 +59,12 @@ function readMode(document: Document, path: Path, text: string): number {
 function readWebSocket(document: Document, path: Path, values: ValuesOf<typeof WEB_SOCKET_KEYS>) {
   if (values.path !== "*" && !values.path.startsWith("/"))
     wrong(document, [...path, "path"], values.path, 'a path such as "/mqtt", or "*"');
+  const at = [...path, "origins"];
+  values.origins.forEach((origin, index) => {
+    if (isOrigin(origin)) return;
+    const allowed = 'an origin as browsers write it, such as "https://example.org", or "*"';
+    problem(document, [...at, index], `${keyText(at)}: ${valueText(origin)} must be ${allowed}`);
+  });
   return { path: values.path, origins: values.origins, compression: values.compression };
 }
 

@@ -13,11 +13,11 @@ export const WEB_SOCKET_KEYS = {
   origins: {
     kind: "texts",
     default: [ANY],
-    doc: 'Web pages that may connect, such as ["https://example.org"]; "*" lets all of them; other clients always may',
+    doc: 'Whose web pages may connect, such as ["https://example.org"]; "*" is everybody; clients without Origin may too',
   },
   compression: {
     kind: "boolean",
     default: false,
-    doc: "Whether clients that offer permessage-deflate may use it; it costs much more CPU than it saves bytes",
+    doc: "Whether clients may use permessage-deflate: fewer bytes, at much CPU for each message of each client",
   },
 } as const satisfies Keys;

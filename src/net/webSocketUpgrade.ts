@@ -107,9 +107,7 @@ function hasToken(value: string | undefined, token: string): boolean {
   return listOf(value).some((member) => member.toLowerCase() === token);
 }
 
-/** Browsers always send Origin with a WebSocket, and nobody else needs to: without one there is no page to keep out. */
+/** Browsers always send Origin: without one there is no page to keep out. Some other clients send one too. */
 function allowsOrigin(origins: readonly string[], origin: string | undefined): boolean {
-  if (origin === undefined || origins.includes(ANY)) return true;
-  const lower = origin.toLowerCase();
-  return origins.some((allowed) => allowed.toLowerCase() === lower);
+  return origin === undefined || origins.includes(ANY) || origins.includes(origin.toLowerCase());
 }

@@ -53,7 +53,7 @@ describe("agreed to", () => {
       "an Origin that is listed",
       { Origin: "https://a.example" },
       "GET /mqtt HTTP/1.1",
-      { origins: ["https://A.example"] },
+      { origins: ["https://a.example"] },
     ],
     ["any Origin where all may come", { Origin: "null" }],
     ["no body, said so", { "Content-Length": "0" }],

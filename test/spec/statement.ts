@@ -21,7 +21,6 @@ export type Row = readonly [number: string, binds: Binds, gist: string, reason?:
 export const PENDING = "pending";
 /** A rule for clients whose breach no server can see, or whose breach it may let pass. */
 export const CLIENT_ONLY = "binds clients; a server cannot observe or need not police it";
-export const WEBSOCKET = "the WebSocket listener is not part of this release";
 export const NO_REASON_TEXT = "the broker sends no Reason String in this packet";
 export const NO_USER_PROPERTY = "the broker sends no User Property of its own";
 

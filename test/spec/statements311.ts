@@ -1,7 +1,7 @@
 // The normative statements of MQTT 3.1.1 (OASIS Standard, appendix B). Two ids are printed there with slips of the
 // pen, MQTT-3.1.2.7 and MQTT-3-8.3-4; here they have the form of the others.
 
-import { CLIENT_ONLY, type Statement, statements, WEBSOCKET } from "./statement.ts";
+import { CLIENT_ONLY, type Statement, statements } from "./statement.ts";
 
 export const statements311: readonly Statement[] = statements([
   ["1.5.3-1", "both", "Ill-formed UTF-8, surrogates included, closes the connection"],
@@ -147,10 +147,10 @@ export const statements311: readonly Statement[] = statements([
     "A transient error closes its connection",
     "the broker's full budgets slow a v3 client down instead of failing its packet",
   ],
-  ["6.0.0-1", "both", "WebSocket frames are binary", WEBSOCKET],
-  ["6.0.0-2", "both", "Packets and WebSocket frames need not align", WEBSOCKET],
-  ["6.0.0-3", "client", "The client offers the subprotocol mqtt", WEBSOCKET],
-  ["6.0.0-4", "server", "The server selects the subprotocol mqtt", WEBSOCKET],
+  ["6.0.0-1", "both", "WebSocket frames are binary"],
+  ["6.0.0-2", "both", "Packets and WebSocket frames need not align"],
+  ["6.0.0-3", "client", "The client offers the subprotocol mqtt"],
+  ["6.0.0-4", "server", "The server selects the subprotocol mqtt"],
   [
     "7.0.0-1",
     "server",
