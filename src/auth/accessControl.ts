@@ -1,6 +1,6 @@
-// AccessControl: judges every client that connects. The limits of failed attempts come first, then the authenticators of
-// the listener in their order; the first one that knows the client decides. Whoever nobody knows stays outside, but for
-// anonymous clients where the listener lets them in.
+// AccessControl: judges every client that connects. The limits of failed attempts come first, then the authenticators
+// of the listener in their order; the first one that knows the client decides. Whoever nobody knows stays outside, but
+// for anonymous clients where the listener lets them in.
 
 import { assert } from "../base/assert.ts";
 import type { Logger } from "../base/logger.ts";

@@ -2,6 +2,7 @@
 // that the client is its own; what it says then stands.
 
 import type { ConnectAttempt, PeerCertificate } from "../net/access.ts";
+import type { CertificateIdentity } from "../net/transport.ts";
 import type { MqttError } from "../packet/error.ts";
 import { errors } from "../packet/error.ts";
 import type { Rights } from "../session/rights.ts";
@@ -110,9 +111,7 @@ export function shown(name: string): string {
   return JSON.stringify(cut);
 }
 
-/** The names in a certificate that may stand for its owner, by the listener's rule. */
-export type CertificateIdentity = "cn" | "o" | "san";
-
+/** The name of a certificate that stands for its owner, by the listener's rule. */
 export function certificateName(certificate: PeerCertificate, identity: CertificateIdentity): string {
   if (identity === "cn") return certificate.commonName;
   return identity === "o" ? certificate.organization : (certificate.alternativeNames[0] ?? "");

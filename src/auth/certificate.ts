@@ -1,10 +1,10 @@
 // Client certificate: whom the TLS handshake has verified is who the certificate says, by the rule of the listener.
 
 import type { ConnectAttempt } from "../net/access.ts";
+import type { CertificateIdentity } from "../net/transport.ts";
 import { errors } from "../packet/error.ts";
 import {
   type Authenticator,
-  type CertificateIdentity,
   certificateName,
   denied,
   granted,
@@ -20,20 +20,24 @@ const CONTROL = /\p{Cc}/u;
 export class CertificateAuthenticator implements Authenticator {
   readonly name = "certificate";
   readonly takesNoPassword = true;
-  private readonly identityOf: (listener: string) => CertificateIdentity;
+  private readonly identity: CertificateIdentity;
+  private readonly isAlone: boolean;
 
-  constructor(identityOf: (listener: string) => CertificateIdentity) {
-    this.identityOf = identityOf;
+  /** `isAlone`: no other authenticator looks at what a client says of itself, so that it makes no difference. */
+  constructor(identity: CertificateIdentity, isAlone: boolean) {
+    this.identity = identity;
+    this.isAlone = isAlone;
   }
 
   /** Who says another name too is judged by what it can prove that with. */
-  judge({ listener, certificate, userName }: ConnectAttempt): Outcome {
+  judge({ certificate, userName = "" }: ConnectAttempt): Outcome {
     if (certificate === null) return notMine("no client certificate");
-    const identity = this.identityOf(listener);
-    const name = certificateName(certificate, identity);
-    if (name === "" || name.length > NAME_CHARACTERS_MAX || CONTROL.test(name))
-      return denied(errors.notAuthorized, `the certificate has no usable ${identity.toUpperCase()}`);
-    if (userName === undefined || userName === "" || userName === name) return granted(name);
+    const name = certificateName(certificate, this.identity);
+    if (name === "" || name.length > NAME_CHARACTERS_MAX || CONTROL.test(name)) {
+      const part = this.identity.toUpperCase();
+      return denied(errors.notAuthorized, `the certificate has no usable ${part}`);
+    }
+    if (this.isAlone || userName === "" || userName === name) return granted(name);
     return notMine(`the certificate is ${shown(name)}'s, the User Name says ${shown(userName)}`);
   }
 }

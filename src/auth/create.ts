@@ -1,13 +1,14 @@
-// From settings to an access control: the authenticators that are configured, the chain of every listener, and the files
-// that are read, now and whenever they change.
+// From settings to an access control: the authenticators that are configured, the chain of every listener, and the
+// files that are read, now and whenever they change.
 
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { AuthenticatorName, AuthSettings, JwtSettings } from "../net/authSettings.ts";
 import { AUTHENTICATOR_NAMES } from "../net/authSettings.ts";
+import type { CertificateIdentity } from "../net/transport.ts";
 import { AccessControl, type ListenerAccess, type RightsOf } from "./accessControl.ts";
 import { Attempts } from "./attempts.ts";
-import type { Authenticator, CertificateIdentity } from "./authenticator.ts";
+import type { Authenticator } from "./authenticator.ts";
 import { shown } from "./authenticator.ts";
 import { CertificateAuthenticator } from "./certificate.ts";
 import { type Authenticate, EmbeddedAuthenticator } from "./embedded.ts";
@@ -49,6 +50,25 @@ export interface Authentication {
   readonly passwords: Passwords;
   /** Forgets every answer that was remembered: a reload was asked for. */
   forget(): void;
+  stats(): AuthStats;
+}
+
+/** Counts since the start, and what is now. */
+export interface AuthStats {
+  readonly granted: number;
+  readonly denied: number;
+  /** Wrong secrets. */
+  readonly failedAttempts: number;
+  /** Attempts that were not looked at: banned addresses, guarded users. */
+  readonly refusedAttempts: number;
+  readonly bans: number;
+  readonly bannedAddresses: number;
+  /** Hashes that were computed, right passwords that needed none, and logins that found the line full. */
+  readonly hashes: number;
+  readonly rememberedPasswords: number;
+  readonly busy: number;
+  /** Logins in line for a hash. */
+  readonly waiting: number;
 }
 
 export interface AuthParts {
@@ -91,27 +111,39 @@ export function createAuthentication(
   const http = settings.http === null ? null : new HttpAuthenticator(settings.http, clock, secret, refusalOf);
   if (http !== null) shared.set("http", http);
   if (parts.authenticate !== undefined) shared.set("function", new EmbeddedAuthenticator(parts.authenticate));
-  const identities = new Map(listeners.map(({ section, identity }) => [section, identity ?? "cn"] as const));
-  const certificate = new CertificateAuthenticator((section) => identities.get(section) ?? "cn");
-
   const access = new Map<string, ListenerAccess>();
   for (const listener of listeners) {
     const own = new Map(shared);
     const table = tableOf(listener, newList, secret, logger);
     if (table !== null) own.set("table", table);
-    if (listener.identity !== null) own.set("certificate", certificate);
     const lists = [table, fileList].filter((list) => list !== null);
     if (lists.length > 0) own.set("scram", new ScramAuthenticator(lists, secret));
     const names = listener.authChain ?? settings.chain;
+    if (listener.identity !== null) {
+      const isAlone = chainOf(names, own).length === 0;
+      own.set("certificate", new CertificateAuthenticator(listener.identity, isAlone));
+    }
     const chain = chainOf(names, own);
     const { tenantFromOrganization } = listener;
     const allowAnonymous = listener.allowAnonymous ?? (chain.length === 0 && names === null);
     access.set(listener.section, { chain, allowAnonymous, tenantFromOrganization });
   }
+  const control = new AccessControl(access, attempts, parts.rightsOf, logger);
   return {
-    access: new AccessControl(access, attempts, parts.rightsOf, logger),
+    access: control,
     files,
     passwords,
+    stats: () => ({
+      ...control.counts,
+      failedAttempts: attempts.counts.failed,
+      refusedAttempts: attempts.counts.refused,
+      bans: attempts.counts.bans,
+      bannedAddresses: attempts.bannedAddresses,
+      hashes: passwords.hashed,
+      rememberedPasswords: passwords.remembered,
+      busy: passwords.gate.turnedAway,
+      waiting: passwords.gate.waiting,
+    }),
     forget() {
       passwords.forget();
       http?.forget();
@@ -142,7 +174,8 @@ function tableOf(
   const where = `[${section}.connections] auth`;
   const table = readTable(users, where, secret);
   if (table.plain > 0) {
-    const text = `${table.plain} passwords stand in plain text in the configuration; a hash, as \`millrace passwd\` writes it, does as well`;
+    const advice = "a hash, as `millrace passwd` writes it, does as well";
+    const text = `${table.plain} passwords stand in plain text in the configuration; ${advice}`;
     logger.warn({ listener: section, users: table.plain }, `${where}: ${text}`);
   }
   const list = newList("table");

@@ -126,8 +126,8 @@ function refusalOf(error: unknown): Denied {
   // Its signature was right: whoever sends it guesses nothing.
   if (error instanceof joseErrors.JWTExpired) return denied(errors.notAuthorized, "the token has expired");
   if (error instanceof joseErrors.JWTClaimValidationFailed) {
-    const text = `the token's claim ${shown(error.claim)} is ${error.reason === "missing" ? "missing" : "not accepted"}`;
-    return denied(errors.notAuthorized, text);
+    const state = error.reason === "missing" ? "missing" : "not accepted";
+    return denied(errors.notAuthorized, `the token's claim ${shown(error.claim)} is ${state}`);
   }
   return wrong("the token cannot be verified");
 }

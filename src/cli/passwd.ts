@@ -80,7 +80,7 @@ async function setUser(
 ): Promise<void> {
   if (!isFileUserName(user))
     throw new CommandError(
-      "a user name in a password file is not empty, has no colon and no control character, begins with no # and ends in no space",
+      "a user name has no colon and no control character, begins with no # and ends in no space",
     );
   if (
     iterations !== undefined &&

@@ -107,7 +107,7 @@ describe("millrace passwd", () => {
       [["-D", `${file}x`, "alice"], "is not there"],
       [["-D", "-b", "secret", file, "alice"], "--delete goes with neither"],
       [[file, "a:b"], "has no colon"],
-      [[file, ""], "not empty"],
+      [[file, ""], "has no colon"],
       [["--hash", "md5", file, "alice"], "Allowed choices are argon2id"],
       [["--hash", "argon2id,bcrypt", file, "alice"], "one hash beside those for SCRAM"],
       [["--hash", "scram-sha-256", "--iterations", "100", file, "alice"], "at least 4096"],
