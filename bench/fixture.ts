@@ -5,6 +5,7 @@ import { ByteWriter } from "../src/base/byteWriter.ts";
 import { Connection, type ConnectionHost, type Socket } from "../src/net/connection.ts";
 import { ConnectionStats } from "../src/net/connectionStats.ts";
 import { NO_LIMITS, Tally } from "../src/net/limits.ts";
+import { Residues } from "../src/net/residues.ts";
 import type { ListenerSettings } from "../src/net/settings.ts";
 import { PLAIN_TCP } from "../src/net/transport.ts";
 import { frameBytes, PacketType } from "../src/packet/frame.ts";
@@ -191,6 +192,7 @@ export class Fixture {
     );
     this.host = {
       router: this.router,
+      residues: new Residues(this.router.budgets.residue, this.router.clock, () => {}),
       out: new ByteWriter(64 * 1024),
       paused: new Set<Connection>(),
       overdrawn: new Set<Connection>(),
