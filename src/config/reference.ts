@@ -173,6 +173,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   jwks_url: '"https://id.example.org/jwks.json"',
   algorithms: '["ES256", "EdDSA"]',
   client_id_claim: '"client_id"',
+  client_id_characters: '"A-Za-z0-9_-"',
   max_packet_size: '"1152KiB"',
   default: '"deny"',
   acl_file: '"/etc/millrace/acl"',
