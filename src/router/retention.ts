@@ -44,7 +44,7 @@ export class Retention implements CleanerOwner {
   private readonly stats: Stats;
   private readonly clock: Clock;
   private readonly cleaner: Cleaner;
-  private readonly condemned: Session[] = [];
+  private readonly condemned = new Set<Session>();
   /** The readers that this round of housekeeping has still to look at; null between two rounds. */
   private round: Iterator<Reader> | null = null;
   private readonly debt: Debt;
@@ -93,18 +93,29 @@ export class Retention implements CleanerOwner {
     return false;
   }
 
-  /** Clients that acknowledge nothing for long, while what they hold in flight fills the log, are to be closed. */
-  private condemn(segment: Segment): void {
+  /**
+   * Clients that hold the full log's oldest segments are to be closed: those that acknowledge nothing for long, and
+   * those that stopped reading within a frame that lies there.
+   */
+  private condemn(oldest: Segment): void {
     const now = this.clock.nowMs();
-    for (const { session } of this.pinnedIn(segment)) {
+    for (const { session } of this.pinnedIn(oldest)) {
       if (session === null || session.port === null || session.inflight.count === 0) continue;
-      if (now - session.acknowledgedMs >= ACKNOWLEDGE_MS) this.condemned.push(session);
+      if (now - session.acknowledgedMs >= ACKNOWLEDGE_MS) this.condemned.add(session);
+    }
+    for (let segment: Segment | null = oldest; segment !== null; segment = segment.newer) {
+      for (const reader of this.pinnedIn(segment)) {
+        const port = reader.session?.port ?? null;
+        if (port !== null && port.tailSegment !== null && this.hasStalled(reader))
+          this.condemned.add(reader.session!);
+      }
     }
   }
 
   /** Closes condemned clients; not within an append, because their wills are appends. */
   closeCondemned(): void {
-    for (const session of this.condemned.splice(0)) session.port?.disconnect(errors.quotaExceeded);
+    for (const session of this.condemned) session.port?.disconnect(errors.quotaExceeded);
+    this.condemned.clear();
   }
 
   private releasedPast(oldest: Segment): boolean {

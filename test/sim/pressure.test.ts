@@ -345,3 +345,30 @@ describe("a subscriber that reads but never acknowledges", () => {
     4,
   );
 });
+
+describe("subscribers that stop reading within large frames", () => {
+  scenario(
+    "do not hold the log for ever",
+    (random) => {
+      const scene = new Scene(random, { router: { stallMs: 500 } });
+      const healthy = scene.subscriber({ id: "healthy", socket: { capacity: MIB } }, { flood: 0 });
+      const publisher = scene.publisher({ id: "publisher", version: 4, socket: { chunkMax: 100_000 } });
+      const deaf: SimClient[] = [];
+      for (let i = 0; i < 30; i++) {
+        // Rendered, because of the version: what the socket did not take of it lies in the log.
+        const shape = { id: `deaf-${i}`, version: 5, socket: { capacity: 1_000 } } as const;
+        deaf.push(scene.subscriber(shape, { [`large/${i}`]: 0 }));
+        deaf[i]!.manners.readMax = 0;
+        scene.publish(publisher, `large/${i}`, 0, 100_000);
+        for (let k = 0; k < 5; k++) scene.publish(publisher, "flood", 0, 50_000);
+        scene.steps(5);
+      }
+      for (let i = 0; i < 100; i++) scene.publish(publisher, "flood", 0, 50_000);
+      scene.until(() => healthy.owed.size === 0, "the healthy reader has everything", 3_000);
+      expect(healthy.taken.length).toBe(250);
+      for (const client of deaf) if (client.connected) client.cut();
+    },
+    1,
+    2,
+  );
+});
