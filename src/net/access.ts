@@ -43,6 +43,11 @@ export interface Grant {
   readonly expiresWallMs: number;
 }
 
+/** Who a client is: user names of two tenants are two users. "" for an anonymous client of no tenant. */
+export function identityOf({ userName, tenant }: Grant): string {
+  return tenant === null ? userName : `\u0000${tenant}\u0000${userName}`;
+}
+
 export interface Denial {
   readonly granted: false;
   /** What the client is told. */

@@ -14,7 +14,15 @@ import { writeAuth } from "../packet/encode.ts";
 import { errors, isMqttError, type MqttError, mqttError } from "../packet/error.ts";
 import { PacketType } from "../packet/frame.ts";
 import { ReasonCode } from "../packet/reasonCode.ts";
-import type { Access, ConnectAttempt, Denial, Exchange, Grant, Step } from "./access.ts";
+import {
+  type Access,
+  type ConnectAttempt,
+  type Denial,
+  type Exchange,
+  type Grant,
+  identityOf,
+  type Step,
+} from "./access.ts";
 import { CloseCause } from "./closeCause.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { admit, applyGrant, objection, refuse } from "./handshake.ts";
@@ -23,6 +31,12 @@ import { admit, applyGrant, objection, refuse } from "./handshake.ts";
 export const AUTH_ROUNDS_MAX = 16;
 /** Characters of an exception's message that the log is told. */
 const FAILURE_TEXT_MAX = 200;
+
+/** Bytes of a CONNECT that are part of what any connection costs. */
+const CONNECT_BYTES_FREE = 256;
+
+/** In no user name: identities and the broker's own sessions rely on it. */
+const NUL = "\u0000";
 
 const NO_DATA = new Uint8Array(0);
 const PACKET_UNLIMITED = 0xffff_ffff;
@@ -74,6 +88,8 @@ export class Authentication {
   private connect: Connect | null;
   /** With the password only until there is a verdict. */
   private attempt: ConnectAttempt;
+  /** Budgeted bytes of it, while the client is a stranger. */
+  private connectCost = 0;
   private exchange: Exchange | null = null;
   private rounds = 0;
   /** An answer of Access is to come. */
@@ -113,6 +129,16 @@ export class Authentication {
     connection.state = ConnectionState.Authenticating;
     if (this.method === undefined) this.ask(() => access.judge(attempt));
     else this.exchangeFrom(connect?.properties.authenticationData ?? NO_DATA);
+    if (connection.state !== ConnectionState.Authenticating || connect === null) return;
+    const cost = costOf(connect);
+    if (connection.host.router.budgets.strangers.take(cost)) this.connectCost = cost;
+    else this.refuse(errors.quotaExceeded);
+  }
+
+  private forgetConnect(): void {
+    this.connect = null;
+    this.connection.host.router.budgets.strangers.give(this.connectCost);
+    this.connectCost = 0;
   }
 
   private exchangeFrom(data: Uint8Array): void {
@@ -198,7 +224,11 @@ export class Authentication {
   private granted(granted: Grant, data: Uint8Array): void {
     const { connection, connect } = this;
     this.exchange = null;
-    if (connect === null && granted.userName !== this.grant?.userName) {
+    if (granted.userName.includes(NUL)) {
+      this.refuse(errors.notAuthorized, "the user name holds U+0000");
+      return;
+    }
+    if (this.grant !== null && identityOf(granted) !== identityOf(this.grant)) {
       this.refuse(errors.notAuthorized, "re-authentication as another user");
       return;
     }
@@ -207,7 +237,7 @@ export class Authentication {
     if (this.revision !== connection.host.revision && !this.revise()) return;
     const grant = this.grant ?? granted;
     if (connect !== null) {
-      this.connect = null;
+      this.forgetConnect();
       admit(connection, connect, grant, data);
       return;
     }
@@ -241,6 +271,12 @@ export class Authentication {
     connection.host.stats.accessFailures++;
     const error = this.connect === null ? errors.unspecified : errors.serverUnavailable;
     connection.fail(error, `access has failed: ${text.slice(0, FAILURE_TEXT_MAX)}`, "access_failed");
+  }
+
+  /** The connection has ended. */
+  close(): void {
+    this.forgetConnect();
+    this.exchange = null;
   }
 
   // ---- what the client sends
@@ -312,7 +348,7 @@ export class Authentication {
       this.broken(failure);
       return false;
     }
-    if (verdict.granted && verdict.userName === grant.userName) {
+    if (verdict.granted && identityOf(verdict) === identityOf(grant)) {
       this.keep(verdict);
       if (connection.session !== null) applyGrant(connection, verdict);
       return true;
@@ -322,6 +358,13 @@ export class Authentication {
     this.refuse(errors.notAuthorized, verdict.granted ? "the client is another user now" : verdict.reason);
     return false;
   }
+}
+
+/** Bytes that a CONNECT holds on to beyond the usual ones. */
+function costOf({ clientIdentifier, userName = "", password, will }: Connect): number {
+  const texts = 2 * (clientIdentifier.length + userName.length) + (password?.length ?? 0);
+  const bytes = will === undefined ? 0 : 2 * will.topic.length + will.properties.length + will.payload.length;
+  return Math.max(0, texts + bytes - CONNECT_BYTES_FREE);
 }
 
 function isPromise(answer: Step | Promise<Step>): answer is Promise<Step> {

@@ -315,13 +315,14 @@ export class Connection implements DeliveryPort {
   private leave(): void {
     const { router } = this.host;
     this.inbound.close();
+    this.authentication?.close();
     if (this.publisher !== null) {
       router.pacing.forget(this.publisher);
       this.publisher.close();
     }
     const { session } = this;
     if (session !== null) {
-      if (session.owner !== "") this.host.users.remove(session.owner);
+      if (this.userName !== "") this.host.users.remove(session.owner);
       router.sessions.connectionEnded(session, this, session.port === this ? session.will : null);
     }
     this.outbound.close();

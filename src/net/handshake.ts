@@ -6,7 +6,7 @@ import { errors, type MqttError } from "../packet/error.ts";
 import type { Properties } from "../packet/properties.ts";
 import { ReasonCode } from "../packet/reasonCode.ts";
 import { EXPIRY_NEVER } from "../session/session.ts";
-import type { Grant } from "./access.ts";
+import { type Grant, identityOf } from "./access.ts";
 import { CloseCause } from "./closeCause.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { isIdentifierAllowed, isIdentifierOf, limitDepth } from "./limits.ts";
@@ -81,8 +81,9 @@ function personalObjection(connection: Connection, connect: Connect, grant: Gran
   const { clientIdentifier, host, listener } = connection;
   const { userName } = grant;
   const { limits } = listener;
+  const identity = identityOf(grant);
   const known = host.router.sessions.get(clientIdentifier);
-  if (known !== undefined && known.owner !== userName) {
+  if (known !== undefined && known.owner !== identity) {
     return { error: errors.notAuthorized, detail: "the session belongs to another user" };
   }
   const isChosen = connect.clientIdentifier !== "" && !host.isAssigned(clientIdentifier);
@@ -95,7 +96,7 @@ function personalObjection(connection: Connection, connect: Connect, grant: Gran
     return { error: errors.notAuthorized, detail: "the Will may not be published" };
   }
   const takesOver = known !== undefined && known.port !== null;
-  if (userName !== "" && host.users.of(userName) - (takesOver ? 1 : 0) >= limits.connectionsPerUser) {
+  if (userName !== "" && host.users.of(identity) - (takesOver ? 1 : 0) >= limits.connectionsPerUser) {
     return { error: errors.quotaExceeded, detail: "the user has as many connections as it may have" };
   }
   return isFull(connection, clientIdentifier) ? { error: errors.quotaExceeded } : null;
@@ -122,7 +123,8 @@ export function admit(connection: Connection, connect: Connect, grant: Grant, da
     expiryInterval: expiry,
     queueMessagesMax: listener.queueMessagesMax,
     queueBytesMax: listener.queueBytesMax,
-    owner: grant.userName,
+    owner: identityOf(grant),
+    will: connect.will ?? null,
     rights: limitDepth(grant.rights, limits.topicLevels),
   });
   if (resumed === null) {
@@ -130,9 +132,8 @@ export function admit(connection: Connection, connect: Connect, grant: Grant, da
     return;
   }
   const { session, present } = resumed;
-  session.will = connect.will ?? null;
   connection.session = session;
-  if (grant.userName !== "") host.users.add(grant.userName);
+  if (grant.userName !== "") host.users.add(session.owner);
   connection.problemInformation = properties.requestProblemInformation ?? true;
   connection.publisher = host.router.publisher(session, {
     v5,
@@ -144,7 +145,7 @@ export function admit(connection: Connection, connect: Connect, grant: Grant, da
     receiveMaximum: listener.receiveMaximum,
     retainedMax: limits.retainedMessages,
   });
-  connection.inbound.limitRate(limits.messagesPerSecond, limits.bytesPerSecond);
+  connection.inbound.limitRate(limits);
   const keepAlive = keepAliveOf(connect, listener);
   connection.setKeepAlive(keepAlive);
   const answer = v5 ? promises(connection, connect, keepAlive, expiry, data) : undefined;
@@ -154,6 +155,7 @@ export function admit(connection: Connection, connect: Connect, grant: Grant, da
   const length = out.length - from;
   out.length = from;
   if (!fits) {
+    session.will = null;
     connection.close(CloseCause.refused);
     return;
   }

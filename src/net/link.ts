@@ -124,6 +124,7 @@ export class Link implements DeliveryPort {
       queueMessagesMax: QUEUE_MESSAGES_MAX,
       queueBytesMax: QUEUE_BYTES_MAX,
       owner: BROKER_OWNER,
+      will: null,
       rights: null,
     });
     if (resumed === null) throw new Error("no memory is left for a session: raise [router] memory");

@@ -18,7 +18,7 @@ const SESSIONS = 5; // subscriptions, client identifiers, Topic Aliases, QoS 2 i
 const INFLIGHT = 3;
 const RESIDUE = 2; // rests of cut frames and control packets that wait
 const PARKED = 3; // chunks that wait for room in the log
-const STRANGERS = 1; // what clients have sent that nobody has let in yet
+const STRANGERS = 1; // CONNECT, and what came behind it, of clients that nobody has let in yet
 const SHARES = 64;
 
 export interface Budgets {
@@ -45,7 +45,7 @@ export function divide(memoryBytes: number): Budgets {
     inflight: part("in flight", INFLIGHT),
     residue: part("residues", RESIDUE),
     parked: part("parked chunks", PARKED),
-    strangers: part("strangers' chunks", STRANGERS),
+    strangers: part("strangers", STRANGERS),
   };
   const sum = Object.values(budgets).reduce((total: number, budget: Budget) => total + budget.bytesMax, 0);
   assert(sum <= memoryBytes, "the budgets add up to no more than the memory");

@@ -118,13 +118,19 @@ export class Sessions {
     this.takeOver(clientIdentifier, cleanStart);
     let session = this.byIdentifier.get(clientIdentifier);
     const present = session !== undefined;
+    const willCost = costOf(terms.will);
     if (session === undefined) {
       session = new Session(this.nextNumber++, clientIdentifier, this.slab);
-      if (!session.charge(this.budget, SESSION_COST + 2 * clientIdentifier.length)) return null;
+      const cost = SESSION_COST + 2 * clientIdentifier.length + willCost;
+      if (!session.charge(this.budget, cost)) return null;
       this.byIdentifier.set(clientIdentifier, session);
+    } else {
+      this.wills.delete(session); // [MQTT-3.1.3-9]
+      this.forgetWill(session);
+      if (!session.charge(this.budget, willCost)) return null;
     }
+    session.willCost = willCost;
     this.expiring.delete(session);
-    this.wills.delete(session); // [MQTT-3.1.3-9]
     session.port = port;
     const { rights } = session;
     session.applyTerms(terms);
@@ -165,6 +171,7 @@ export class Sessions {
     session.port = null;
     this.lanes.endCut(session.reader);
     session.will = null;
+    if (will === null) this.forgetWill(session);
     this.stats.connections--;
     session.reader.state = ReaderState.Offline;
     session.redelivery = [];
@@ -191,8 +198,14 @@ export class Sessions {
   }
 
   private sendWill(session: Session, will: Will): void {
-    if (this.publishWill(session, will)) return;
-    this.wills.set(session, { session, will, dueMs: this.clock.nowMs() });
+    if (this.publishWill(session, will)) this.forgetWill(session);
+    else this.wills.set(session, { session, will, dueMs: this.clock.nowMs() });
+  }
+
+  /** The Will is published or discarded. */
+  private forgetWill(session: Session): void {
+    session.refund(this.budget, session.willCost);
+    session.willCost = 0;
   }
 
   /** Ends the session: everything it held is given back. */
@@ -221,6 +234,7 @@ export class Sessions {
     unpin(session.reader);
     session.reader.state = ReaderState.Offline;
     session.refund(this.budget, session.cost);
+    session.willCost = 0;
   }
 
   /** Once a second: ends what expired, publishes wills whose delay is over. */
@@ -237,4 +251,9 @@ export class Sessions {
   all(): IterableIterator<Session> {
     return this.byIdentifier.values();
   }
+}
+
+/** Budgeted bytes of a Will. */
+function costOf(will: Will | null): number {
+  return will === null ? 0 : 2 * will.topic.length + will.properties.length + will.payload.length;
 }

@@ -23,8 +23,9 @@ export interface ConnectionTerms {
   readonly expiryInterval: number;
   readonly queueMessagesMax: number;
   readonly queueBytesMax: number;
-  /** The user name that the client has proved; "" for an anonymous one. */
+  /** Who the client has proved to be; "" for an anonymous one. */
   readonly owner: string;
+  readonly will: Will | null;
   /** Null: everything is permitted. */
   readonly rights: Rights | null;
 }
@@ -82,13 +83,15 @@ export class Session {
   queueMessagesMax = 0;
   queueBytesMax = 0;
   will: Will | null = null;
+  /** Budgeted bytes of the Will, until it is published or discarded. */
+  willCost = 0;
   /** What its client may do; null: everything. Whoever sets other rights tells the router: it keeps answers. */
   rights: Rights | null = null;
   /** Messages below this Offset were owed under other rights: each is judged before it is sent. See router/revision. */
   judgedBelow = 0;
   /** Subscriptions owe messages of another rule than theirs is now: they go over to it when they have caught up. */
   hasStaleRules = false;
-  /** The user name that made it; "" is anonymous. Nobody else resumes it or takes it over. */
+  /** Who made it; "" is anonymous. Nobody else resumes it or takes it over. */
   owner = "";
   /** Null where its client may have as many retained messages as there is room for. */
   retainedOwner: RetainedOwner | null = null;
@@ -135,6 +138,7 @@ export class Session {
     this.queueMessagesMax = terms.queueMessagesMax;
     this.queueBytesMax = terms.queueBytesMax;
     this.owner = terms.owner;
+    this.will = terms.will;
     this.rights = terms.rights;
     this.aliases = null;
   }

@@ -4,6 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import { generate, type Packet, parser } from "mqtt-packet";
 import type { Access, ConnectAttempt, Exchange, Grant, Step, Verdict } from "../../src/net/access.ts";
+import { Link } from "../../src/net/link.ts";
 import { errors } from "../../src/packet/error.ts";
 import type { Rights } from "../../src/session/rights.ts";
 import { Random } from "../sim/random.ts";
@@ -199,6 +200,24 @@ describe("while a CONNECT is judged", () => {
     for (const { verdict } of access.asked) verdict.keep(grantTo("ada"));
     for (let i = 0; i < 200; i++) world.step(10);
     expect(strangers.used).toBe(0);
+  });
+
+  test("a CONNECT with a large Will is paid from it too, and given back whatever the verdict", () => {
+    const all = setup();
+    const { world, access } = all;
+    const { strangers, sessions } = world.router.budgets;
+    const clients = Array.from({ length: 6 }, () => all.client());
+    const will = { topic: "w", payload: Buffer.alloc(60_000), qos: 0, retain: false };
+    for (const [i, client] of clients.entries()) client.connect(`${i}`, { will });
+    for (let i = 0; i < 100; i++) world.step(1);
+    expect(strangers.used).toBeWithin(200_000, strangers.bytesMax + 1);
+    const answers = clients.map((client) => client.got().join());
+    expect(answers.sort()).toEqual(["", "", "", "", "connack 97", "connack 97"]);
+    access.asked[0]!.verdict.keep(grantTo("ada"));
+    access.asked[1]!.verdict.keep(DENIAL);
+    for (const client of clients) client.socket.cut();
+    world.step(1);
+    expect([strangers.used, sessions.used]).toEqual([0, 0]);
   });
 
   test("the time for CONNECT goes on; a verdict that comes later does nothing", () => {
@@ -406,6 +425,78 @@ describe("when users or rules have changed", () => {
     await all.world.host.reauthorise(() => Promise.resolve());
     expect(seen).toBeUndefined();
   });
+});
+
+describe("identities", () => {
+  test("of two tenants are two, whatever their user names", () => {
+    const all = setup();
+    const { world, access } = all;
+    const first = entered(all, "same", grantTo("ada", { tenant: "north" }));
+    const verdicts: string[] = [];
+    for (const grant of [
+      grantTo("ada", { tenant: "south" }),
+      grantTo("ada"),
+      grantTo(""),
+      grantTo("ada", { tenant: "north" }),
+    ]) {
+      const client = all.client();
+      client.connect("same");
+      world.step(1);
+      access.asked.at(-1)!.verdict.keep(grant);
+      world.step(1);
+      verdicts.push(client.got().join());
+    }
+    expect(verdicts).toEqual(["connack 87", "connack 87", "connack 87", "connack"]);
+    expect(first.got()).toEqual(["disconnect 8e"]);
+  });
+
+  test("hold no U+0000, and nobody has the broker's own sessions", () => {
+    const all = setup();
+    const { world, access } = all;
+    new Link(world.router, "inside", 10, { onMessage: () => {} });
+    for (const [id, userName, answer] of [
+      ["c", "a\u0000b", "connack 87"],
+      ["inside", "\u0000broker", "connack 87"],
+      ["inside", "", "connack 87"],
+    ] as const) {
+      const client = all.client();
+      client.connect(id);
+      world.step(1);
+      access.asked.at(-1)!.verdict.keep(grantTo(userName));
+      world.step(1);
+      expect(client.got()).toEqual([answer]);
+    }
+  });
+});
+
+test("Wills are paid from the sessions' budget until they are published or discarded", () => {
+  const all = setup();
+  const { world } = all;
+  world.host.access = null;
+  const { sessions } = world.router.budgets;
+  const will = { topic: "w", payload: Buffer.alloc(60_000), qos: 0, retain: false };
+  const clients: Client[] = [];
+  for (let i = 0; ; i++) {
+    const client = all.client();
+    client.connect(`${i}`, { will, properties: { sessionExpiryInterval: 60 } });
+    for (let j = 0; j < 100 && world.host.stats.accepted + world.host.stats.refused.size <= i; j++)
+      world.step(1);
+    const [answer] = client.got();
+    if (answer !== "connack") {
+      expect(answer).toBe("connack 97");
+      break;
+    }
+    clients.push(client);
+  }
+  expect(clients.length).toBe(Math.floor(sessions.bytesMax / 60_600));
+  for (const [i, client] of clients.entries()) {
+    if (i % 2 === 0) client.socket.cut();
+    else client.send({ cmd: "disconnect" });
+  }
+  world.step(1);
+  expect(sessions.used).toBeLessThan(clients.length * 1_000);
+  for (let i = 0; i < 70; i++) world.step(1_000);
+  expect(sessions.used).toBe(0);
 });
 
 describe("counters", () => {

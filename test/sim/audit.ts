@@ -29,7 +29,8 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   for (const connection of connections) {
     partial += connection.inbound["partial"]?.bytes.length ?? 0;
     const { length = 0 } = connection.inbound["parked"] ?? {};
-    if (connection.inbound["parkedBudget"] === budgets.strangers) strangers += length;
+    strangers += connection.authentication?.["connectCost"] ?? 0;
+    if (connection.inbound["awaitsVerdict"]) strangers += length;
     else parked += length;
     residue += connection.outbound["rest"].length + connection.outbound["control"].length;
   }
@@ -37,7 +38,7 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   for (const segment of router.log.segments) log += segment?.cost ?? 0;
   same("partial packets", budgets.partial.used, partial);
   same("parked chunks", budgets.parked.used, parked);
-  same("strangers' chunks", budgets.strangers.used, strangers);
+  same("strangers", budgets.strangers.used, strangers);
   same("residues", budgets.residue.used, residue);
   same("log", budgets.log.used, log);
   same("render", budgets.render.used, renderBytes(router));
