@@ -66,6 +66,14 @@ export const LIMIT_KEYS = {
     unit: "bytes/s",
     doc: "The same in bytes, of whatever packets; 0 sets no limit",
   },
+  throttle_delay_ms: {
+    kind: "integer",
+    default: 0,
+    minimum: 0,
+    maximum: 60_000,
+    unit: "ms",
+    doc: "Pause after each read of what a client has sent, in steps of 50 ms; 0 is none",
+  },
   max_retained_messages: {
     kind: "integer",
     default: 0,

@@ -25,6 +25,7 @@ export function readLimits(
     topicLevels: limit(values.max_topic_levels),
     messagesPerSecond: limit(values.max_message_rate),
     bytesPerSecond: limit(values.max_byte_rate),
+    readPauseMs: values.throttle_delay_ms,
     retainedMessages: limit(values.max_retained_messages),
     identifierBytes: limit(values.max_client_id_len),
     identifierPattern: pattern ?? null,

@@ -193,13 +193,5 @@ export const CONNECTION_KEYS = {
     effect: "none",
     doc: "In-flight bytes of older brokers",
   },
-  throttle_delay_ms: {
-    kind: "integer",
-    default: null,
-    minimum: 0,
-    maximum: Number.MAX_SAFE_INTEGER,
-    effect: "none",
-    doc: "Read pause of older brokers",
-  },
   ...LIMIT_KEYS,
 } as const satisfies Keys;

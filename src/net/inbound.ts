@@ -21,6 +21,7 @@ import { type Connection, ConnectionState } from "./connection.ts";
 import { answerConnect, refuse } from "./handshake.ts";
 import type { PacketLog } from "./packetLog.ts";
 import { Partial, PartialStatus } from "./partial.ts";
+import type { ClientLimits } from "./limits.ts";
 import { Rate } from "./rate.ts";
 
 const CONNECT_BYTES_MAX = 256 * 1024;
@@ -249,10 +250,12 @@ export class Inbound {
     else this.receive(parked);
   }
 
-  /** From now on so much may come in a second; Infinity sets no limit. */
-  limitRate(messagesPerSecond: number, bytesPerSecond: number): void {
-    if (Math.min(messagesPerSecond, bytesPerSecond) === Number.POSITIVE_INFINITY) return;
-    this.rate = new Rate(messagesPerSecond, bytesPerSecond, this.connection.host.router.clock.nowMs());
+  /** From now on so much may come in a second, with a pause after each chunk; Infinity sets no limit. */
+  limitRate({ messagesPerSecond, bytesPerSecond, readPauseMs }: ClientLimits): void {
+    const isUnlimited = Math.min(messagesPerSecond, bytesPerSecond) === Number.POSITIVE_INFINITY;
+    if (isUnlimited && readPauseMs === 0) return;
+    const now = this.connection.host.router.clock.nowMs();
+    this.rate = new Rate(messagesPerSecond, bytesPerSecond, now, readPauseMs);
   }
 
   private charge(messages: number, bytes: number): void {

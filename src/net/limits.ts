@@ -17,6 +17,8 @@ export interface ClientLimits {
   readonly messagesPerSecond: number;
   /** Bytes per second from one client, of whatever packets. */
   readonly bytesPerSecond: number;
+  /** Pause after each read of what a client has sent, ms; 0 is none. */
+  readonly readPauseMs: number;
   /** Retained messages that one client may have stored. */
   readonly retainedMessages: number;
   /** Bytes of UTF-8. */
@@ -32,6 +34,7 @@ export const NO_LIMITS: ClientLimits = Object.freeze({
   topicLevels: Number.POSITIVE_INFINITY,
   messagesPerSecond: Number.POSITIVE_INFINITY,
   bytesPerSecond: Number.POSITIVE_INFINITY,
+  readPauseMs: 0,
   retainedMessages: Number.POSITIVE_INFINITY,
   identifierBytes: Number.POSITIVE_INFINITY,
   identifierPattern: null,

@@ -165,7 +165,6 @@ describe("a file of rumqttd", () => {
     const lines = OLD_FILE.split("\n");
     const rows: readonly [string, string][] = [
       ["max_read_len = 10240", "[router] max_read_len is an old key"],
-      ["    throttle_delay_ms = 0", "[v4.1.connections] throttle_delay_ms is an old key"],
       ["    max_inflight_size = 1024", "[v4.1.connections] max_inflight_size is an old key"],
       [`    capath = "${authority.cert}"`, "[v4.2.tls] capath has no effect"],
       ["[console]", "[console] is ignored"],

@@ -60,7 +60,7 @@ const ROWS: readonly Row[] = [
       [12, `auto_save_interval_sec: ${STORED}`],
       [15, `max_inflight_size: ${NO_EFFECT}`],
       [16, `instant_ack: ${ACKNOWLEDGED} (also line 39)`],
-      [26, `throttle_delay_ms: ${NO_EFFECT}`],
+      [26, "throttle_delay_ms: nothing was slowed down by it; here each client is read"],
       [27, `disk_persistence: ${STORED}`],
       [36, `dir: ${STORED}`],
     ],

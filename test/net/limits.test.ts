@@ -135,6 +135,14 @@ describe("a rate", () => {
   });
 });
 
+test("a pause after each chunk is overdrawn until it is over, however little has come", () => {
+  const rate = new Rate(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 0, 200);
+  expect(rate.isOverdrawn(0)).toBe(false);
+  rate.take(0, 1, 1_000);
+  rate.take(1, 0, 1_100);
+  expect([1_100, 1_199, 1_200].map((now) => rate.isOverdrawn(now))).toEqual([true, true, false]);
+});
+
 /** A world with one subscriber and one publisher at the given rate. */
 class Bench {
   readonly world: World;
@@ -201,6 +209,14 @@ describe("a client that is too fast", () => {
     expect([bench.world.host.overdrawn.size, bench.publisher.isPaused]).toEqual([1, true]);
     bench.publish(1, 10);
     expect(bench.until(2)).toBeWithin(28_000, 30_500);
+    expect(bench.world.endings).toEqual([]);
+  });
+
+  test("is read with a pause after each chunk: everything comes, a chunk at a time", () => {
+    const bench = new Bench({ readPauseMs: 200 });
+    bench.publisher.chunkMax = 1_000;
+    bench.publish(100, 93);
+    expect(bench.until(100)).toBeWithin(1_500, 3_000);
     expect(bench.world.endings).toEqual([]);
   });
 

@@ -24,8 +24,6 @@ const G3_KEYS: ReadonlySet<string> = new Set([
   "max_read_len",
   "max_segments",
   "timeout_ms",
-  "throttle_delay_ms",
-  "max_inflight_size",
   "url",
 ]);
 
@@ -36,9 +34,9 @@ export function generationOf(root: Readonly<Record<string, unknown>>): Generatio
   if (isTable(servers)) return holds(servers, new Set(["listen"])) ? "G2" : "G1";
   const isLater = ["v4", "v5", "ws"].some((section) => isTable(root[section]));
   if (!isLater && !isTable(router)) return undefined;
-  const { prometheus, ws, ...rest } = root;
+  const { prometheus, ...rest } = root;
   const isG3 = holds(rest, G3_KEYS) || (isTable(prometheus) && prometheus["port"] !== undefined);
-  return isG3 && !(isTable(ws) && Object.keys(ws).length > 0) ? "G3" : "G4";
+  return isG3 ? "G3" : "G4";
 }
 
 /** Whether one of `names` is a key of `table` or of a table in it. */

@@ -76,6 +76,7 @@ const SPECIAL: Readonly<Record<string, (old: Old) => void>> = {
   ca_path: moveAuthority,
   capath: moveAuthority,
   login_credentials: moveCredentials,
+  throttle_delay_ms: moveThrottle,
 };
 
 function moveKey(old: Old): void {
@@ -139,6 +140,14 @@ function moveMaxConnections(old: Old): void {
   const was = `was in ${sectionText(at.slice(0, -1))}, one for each listener, added up`;
   const total = value + (typeof sum === "bigint" ? sum : 0n);
   router.set("max_connections", total, { source: job.old.sourceOf(at), was });
+}
+
+/** No rumqttd has held to it; here it holds. */
+function moveThrottle(old: Old): void {
+  const { job, at, name, value } = old;
+  sectionOf(old, "connections").set(name, value, originOf(old, name, "connections"));
+  const text = "nothing was slowed down by it; here each client is read with that pause";
+  if (value !== 0n) job.draft.warn(job.old.sourceOf(at), `${name}: ${text}`);
 }
 
 /** Up to 0.15, whoever named a CA required certificates of its clients. */

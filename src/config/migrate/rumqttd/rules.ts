@@ -31,7 +31,6 @@ export const LISTENER_RULES: Readonly<Record<string, Rule>> = {
   max_inflight_count: { part: "connections", key: "max_inflight_count" },
   max_inflight_size: { part: "connections", key: "max_inflight_size" },
   max_client_id_len: { part: "connections", key: "max_client_id_len" },
-  throttle_delay_ms: { part: "connections", key: "throttle_delay_ms" },
   dynamic_filters: { part: "connections", key: "dynamic_filters" },
   auth: { part: "connections", key: "auth" },
   cert_path: { part: "tls", key: "certpath" },
