@@ -6,6 +6,7 @@
 // and no delivery is judged. What a publisher may do is part of the route in the same way: a topic that it may not
 // publish to has the route `denied`. @hot
 
+import { assert } from "../base/assert.ts";
 import type { FilterId } from "../base/brand.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Segment } from "../log/segment.ts";
@@ -268,6 +269,7 @@ export class Filters {
   }
 
   attach(state: FilterState, subscription: Subscription): void {
+    assert(this.states[state.id] === state, "a filter that is subscribed to is there");
     subscription.index = state.subscriptions.length;
     state.subscriptions.push(subscription);
     state.armed = true;

@@ -82,8 +82,8 @@ export class Revision {
   }
 
   private move(subscription: Subscription): void {
+    this.filters.detach(subscription); // first: with its last part, a filter ends that nobody else subscribes to
     const state = this.filters.begin(subscription.text, subscription.rule);
-    this.filters.detach(subscription);
     subscription.filter = state.id;
     this.filters.attach(state, subscription);
   }

@@ -70,6 +70,25 @@ describe("MatchCache", () => {
     expect(cache.evictions).toBe(0);
   });
 
+  test("owners have values of their own, also where their numbers hash alike", () => {
+    const cache = new MatchCache({ entries: 64, keyBytesMax: 16, owned: true });
+    const owners = [1, 2, 3, 1 + 2 ** 32, 2 + 2 ** 32];
+    for (const topic of ["a", "abcde", "abcdefghij"]) {
+      const bytes = Buffer.from(topic);
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+      const valueOf = (owner: number): number => cache.lookup(view, 0, bytes.length, owner);
+      owners.forEach((owner, value) => {
+        expect(valueOf(owner)).toBe(CACHE_MISS);
+        cache.insert(view, 0, bytes.length, value, owner);
+      });
+      expect(owners.map(valueOf)).toEqual([0, 1, 2, 3, 4]);
+      cache.insert(view, 0, bytes.length, 9, 2);
+      expect(owners.map(valueOf)).toEqual([0, 9, 2, 3, 4]);
+    }
+    expect([cache.count, cache.evictions]).toEqual([15, 0]);
+    expect(cache.bytes).toBe(new MatchCache({ entries: 64, keyBytesMax: 16 }).bytes + 64 * 8);
+  });
+
   test("clear forgets everything", () => {
     const cache = new MatchCache({ entries: 64, keyBytesMax: 16 });
     for (let i = 0; i < 40; i++) put(cache, `t/${i}`, i);

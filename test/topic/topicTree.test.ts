@@ -125,6 +125,19 @@ test("ids are dense, the smallest free one is reused, capacity stays", () => {
   expect(tree.idOf("a")).toBe(-1);
 });
 
+test("ids beside filters are of the same numbers, and no topic matches them", () => {
+  const tree = new TopicTree();
+  tree.insert("#");
+  const id = tree.takeId();
+  expect([id as number, tree.capacity, tree.count]).toEqual([1, 2, 1]);
+  const matched: number[] = [];
+  expect(tree.match("a", matched)).toBe(1);
+  expect(() => tree.filterOf(id)).toThrow("a filter id is in use");
+  expect(() => tree.giveId(tree.idOf("#") as FilterId)).toThrow("ends with it");
+  tree.giveId(id);
+  expect(tree.insert("b")).toBe(id);
+});
+
 test("an id that is not in use is refused", () => {
   const tree = new TopicTree();
   const id = tree.insert("a");
