@@ -1,6 +1,6 @@
 // `millrace bench`: a load generator for any MQTT broker. It checks every message and says what it saw.
 
-import { Argument, type Command, Option } from "commander";
+import { Argument, type Command } from "commander";
 import type { ProtocolLevel, QoS } from "../packet/protocol.ts";
 import { Clients, type LoadTerms, SCENARIOS, type Scenario } from "./bench/clients.ts";
 import { connectStorm } from "./bench/connectStorm.ts";
@@ -9,7 +9,13 @@ import { ProgressLine } from "./bench/progress.ts";
 import { jsonReport, stormJson, stormReport, textReport } from "./bench/report.ts";
 import { runLoad } from "./bench/run.ts";
 import { faultsOf } from "./bench/verdict.ts";
-import { addConnectOptions, type ConnectFlags, connectTerms, versionOf } from "./clientOptions.ts";
+import {
+  addConnectOptions,
+  type ConnectFlags,
+  connectTerms,
+  qosOption,
+  versionOption,
+} from "./clientOptions.ts";
 import { bytes, decimal, integer } from "./values.ts";
 
 interface Flags extends ConnectFlags {
@@ -24,7 +30,7 @@ interface Flags extends ConnectFlags {
   readonly warmUp: number;
   readonly window: number;
   readonly alias?: true;
-  readonly protocolVersion: ProtocolLevel;
+  readonly protocolVersion?: ProtocolLevel;
   readonly subscriberVersion?: ProtocolLevel;
   readonly json?: true;
   readonly progress: boolean;
@@ -36,6 +42,7 @@ const CLIENTS_MAX = 1_000_000;
 const RATE_MAX = 100_000_000;
 const SECONDS_MAX = 86_400;
 const SIZE = 64;
+const VERSION = 5;
 const SIZE_MAX = 16 << 20;
 const WINDOW = 64;
 const EXIT_INTERRUPTED = 130;
@@ -78,7 +85,7 @@ export function register(command: Command): void {
     )
     .option("--publishers <n>", "publishers, when not as the scenario has it", integer(1, CLIENTS_MAX))
     .option("--subscribers <n>", "subscribers, likewise", integer(1, CLIENTS_MAX))
-    .option("-q, --qos <qos>", "0, 1 or 2", integer(0, 2), 0)
+    .addOption(qosOption("-q, --qos <qos>", "Quality of Service"))
     .option("-s, --size <bytes>", "payload of a message", bytes(PAYLOAD_BYTES_MIN, SIZE_MAX), SIZE)
     .option(
       "-r, --rate <n>",
@@ -90,10 +97,8 @@ export function register(command: Command): void {
     .option("--warm-up <s>", "seconds before", decimal(0, SECONDS_MAX), 1)
     .option("--window <n>", "unacknowledged messages of one publisher", integer(1, 65_535), WINDOW)
     .option("--alias", "topic by alias (MQTT 5)")
-    .addOption(
-      new Option("-V, --protocol-version <version>", "5, 3.1.1 or 3.1").argParser(versionOf).default(5),
-    )
-    .option("--subscriber-version <version>", "of the subscribers, when another", versionOf)
+    .addOption(versionOption("-V, --protocol-version <version>", "MQTT version (default: 5)"))
+    .addOption(versionOption("--subscriber-version <version>", "of the subscribers, when another"))
     .optionsGroup("Output:")
     .option("--json", "one JSON document")
     .option("--no-progress", "no live line on a terminal");
@@ -124,7 +129,7 @@ async function storm(flags: Flags, prefix: string, signal: AbortSignal): Promise
   const line = new ProgressLine(flags.progress);
   const terms = {
     connect: connectTerms(flags),
-    level: flags.protocolVersion,
+    level: flags.protocolVersion ?? VERSION,
     clients: flags.clients ?? CLIENTS,
     seconds: flags.duration,
     prefix,
@@ -137,6 +142,7 @@ async function storm(flags: Flags, prefix: string, signal: AbortSignal): Promise
 
 function termsOf(scenario: Scenario, flags: Flags, prefix: string): LoadTerms {
   const many = flags.clients ?? CLIENTS;
+  const version = flags.protocolVersion ?? VERSION;
   const publishers = flags.publishers ?? (scenario === "fan-out" ? 1 : many);
   return {
     connect: connectTerms(flags),
@@ -144,11 +150,11 @@ function termsOf(scenario: Scenario, flags: Flags, prefix: string): LoadTerms {
     publishers,
     subscribers:
       scenario === "pairs" ? publishers : (flags.subscribers ?? (scenario === "fan-in" ? 1 : many)),
-    publishLevel: flags.protocolVersion,
-    subscribeLevel: flags.subscriberVersion ?? flags.protocolVersion,
+    publishLevel: version,
+    subscribeLevel: flags.subscriberVersion ?? version,
     qos: flags.qos,
     payloadBytes: flags.size,
-    alias: flags.alias === true && flags.protocolVersion === 5,
+    alias: flags.alias === true && version === 5,
     window: flags.window,
     rate: flags.rate,
     connectRate: flags.connectRate,

@@ -106,7 +106,7 @@ export function addConnectOptions(command: Command): Command {
 export function addSessionOptions(command: Command): Command {
   return addConnectOptions(command)
     .optionsGroup("Session:")
-    .option("-V, --protocol-version <version>", "5, 3.1.1 or 3.1 (default: 5)", versionOf)
+    .addOption(versionOption("-V, --protocol-version <version>", "MQTT version (default: 5)"))
     .option("-i, --id <id>", "client identifier (default: a random one)", utf8)
     .option("-I, --id-prefix <prefix>", "the same, this process's number behind it", utf8)
     .option("-c, --disable-clean-session", "keep the session; wants --id")
@@ -123,12 +123,20 @@ export function addSessionOptions(command: Command): Command {
     .optionsGroup("Will:")
     .option("--will-topic <topic>", "where the broker publishes when this client is lost", utf8)
     .option("--will-payload <text>", "what it publishes")
-    .option("--will-qos <qos>", "0, 1 or 2", integer(0, 2), 0)
+    .addOption(qosOption("--will-qos <qos>", "Quality of Service"))
     .option("--will-retain", "retained");
 }
 
-/** What `-V` says. */
-export function versionOf(text: string): ProtocolLevel {
+export function qosOption(flags: string, text: string): Option {
+  return new Option(flags, text).choices(["0", "1", "2"]).argParser(integer(0, 2)).default(0);
+}
+
+/** Without a default: what that is, `text` says. */
+export function versionOption(flags: string, text: string): Option {
+  return new Option(flags, text).choices(["5", "3.1.1", "3.1"]).argParser(versionOf);
+}
+
+function versionOf(text: string): ProtocolLevel {
   const found = VERSIONS[text.toLowerCase()];
   if (found === undefined) throw new InvalidArgumentError("It is 5, 3.1.1 or 3.1.");
   return found;

@@ -1,5 +1,6 @@
 // The command line: what `millrace` accepts, and the help that it gives. Without a subcommand it is the broker's.
 
+import { styleText } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { VERSION } from "../base/version.ts";
 import type { LogFormat, LogSetting } from "../config/logger.ts";
@@ -25,15 +26,21 @@ Examples:
   millrace --config /etc/millrace.toml -q     a service that logs warnings and errors alone
   millrace --log-format json | your-collector
 
-  mosquitto_sub -t 'plant/#' -v               then, elsewhere:
-  mosquitto_pub -t plant/1/state -m running
+  millrace sub -t 'plant/#' -v                then, elsewhere:
+  millrace pub -t plant/1/state -m running
+  millrace bench fan-out -n 100               how fast is it here?
 
 A configuration is looked for as given, then in config/ of the current folder, then in config/ of the
 program's folder. demo.toml, when it is nowhere, is the one inside the program.
 
 Exit status: 0 stopped by SIGINT or SIGTERM; 1 a wrong option or configuration, or an address that cannot be
 listened on; 70 a fault of the program; 130 or 143 a second SIGINT or SIGTERM while stopping.
+
+millrace COMMAND --help tells a command's options and its exit status.
 `;
+const KEYS_HINT = "millrace --help, in full, lists the keys of the configuration too.\n";
+/** Columns of help where there is no terminal to ask. */
+const HELP_WIDTH = 110;
 
 /**
  * Reads the arguments after the program's name. Resolves with what the broker is to run with. Runs a subcommand,
@@ -41,7 +48,7 @@ listened on; 70 a fault of the program; 130 or 143 a second SIGINT or SIGTERM wh
  */
 export async function runCommandLine(args: readonly string[]): Promise<Globals> {
   let isBroker = false;
-  const program = programCommand();
+  const program = programCommand(args.includes("--help"));
   program.action(() => {
     // No subcommand has this name, or its action would have been taken.
     const [word] = program.args;
@@ -50,16 +57,25 @@ export async function runCommandLine(args: readonly string[]): Promise<Globals> 
   });
   for (const subcommand of SUBCOMMANDS) addSubcommand(program, subcommand);
   try {
-    await program.parseAsync(args, { from: "user" });
+    await program.parseAsync(asked(args), { from: "user" });
   } catch (error) {
     await endFailed(error);
   }
   return isBroker ? globalsOf(program) : await end();
 }
 
-function programCommand(): Command {
-  return new Command("millrace")
-    .description("An MQTT broker: 3.1, 3.1.1 and 5 over TCP, on one commit log.")
+/** `millrace help pub` is `millrace pub --help`. */
+function asked(args: readonly string[]): readonly string[] {
+  return args[0] === "help" ? [...args.slice(1), "--help"] : args;
+}
+
+/** The program with its own options alone; its help lists the keys of the configuration when they are wanted. */
+export function programCommand(withKeys: boolean): Command {
+  const keys = (): string => `Configuration keys: default, and what is allowed\n${referenceHelp()}\n`;
+  return styled(new Command("millrace"))
+    .description(
+      "An MQTT broker: 3.1, 3.1.1 and 5 over TCP, TLS, WebSocket and Unix sockets, on one commit log.",
+    )
     .usage("[options] [command]")
     .enablePositionalOptions()
     .helpCommand(false)
@@ -79,7 +95,20 @@ function programCommand(): Command {
     .helpOption("-h, --help", "print this help")
     .showHelpAfterError("(millrace --help tells the options)")
     .addHelpText("after", EXAMPLES)
-    .addHelpText("after", () => `Configuration keys: default, and what is allowed\n${referenceHelp()}\n`);
+    .addHelpText("after", () => (withKeys ? keys() : KEYS_HINT));
+}
+
+/** Titles in bold on a terminal; wide enough where there is none. */
+function styled(command: Command): Command {
+  return command
+    .configureHelp({
+      subcommandTerm: (subcommand) => subcommand.name(),
+      styleTitle: (title) => styleText("bold", title, { validateStream: false }),
+    })
+    .configureOutput({
+      getOutHelpWidth: () => process.stdout.columns ?? HELP_WIDTH,
+      getErrHelpWidth: () => process.stderr.columns ?? HELP_WIDTH,
+    });
 }
 
 /** A place in the program for `subcommand`, which is loaded when it is called. */
@@ -105,7 +134,7 @@ export function commandOf(
   { register }: SubcommandModule,
   globals: () => Globals,
 ): Command {
-  const command = new Command(`millrace ${name}`)
+  const command = styled(new Command(`millrace ${name}`))
     .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
     .helpOption("--help", "print this help")
     .allowExcessArguments(false)

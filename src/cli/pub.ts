@@ -8,6 +8,7 @@ import {
   addSessionOptions,
   clientTerms,
   connectTerms,
+  qosOption,
   type SessionFlags,
   topicProblem,
   warner,
@@ -63,7 +64,7 @@ export function register(command: Command): void {
     .option("-l, --stdin-line", "each line of standard input; connects again when the connection is lost")
     .option("-s, --stdin-file", "all of standard input")
     .option("-n, --null-message", "nothing, which clears what is retained with -r")
-    .option("-q, --qos <qos>", "0, 1 or 2", integer(0, 2), 0)
+    .addOption(qosOption("-q, --qos <qos>", "Quality of Service"))
     .option("-r, --retain", "for those who subscribe later too")
     .option("--repeat <n>", "publish so many times (not with -l)", integer(1, REPEAT_MAX), 1)
     .option("--repeat-delay <s>", "seconds between, fractions allowed", decimal(0, DELAY_S_MAX), 0);

@@ -4,7 +4,14 @@ import type { Command } from "commander";
 import type { ISubscription } from "mqtt-packet";
 import type { QoS } from "../packet/protocol.ts";
 import { parseTopicFilter } from "../topic/topicFilter.ts";
-import { addSessionOptions, clientTerms, connectTerms, type SessionFlags, warner } from "./clientOptions.ts";
+import {
+  addSessionOptions,
+  clientTerms,
+  connectTerms,
+  qosOption,
+  type SessionFlags,
+  warner,
+} from "./clientOptions.ts";
 import { CommandError } from "./end.ts";
 import { joinProperties, readProperties } from "./mqtt/properties.ts";
 import { type Format, parseFormat } from "./subFormat.ts";
@@ -69,7 +76,7 @@ export function register(command: Command): void {
     .option("-t, --topic <filter>", "what to subscribe to; may be repeated", appended)
     .option("-T, --filter-out <filter>", "what of it not to print; may be repeated", appended)
     .option("-U, --unsubscribe <filter>", "what to unsubscribe from; may be repeated", appended)
-    .option("-q, --qos <qos>", "0, 1 or 2", integer(0, 2), 0)
+    .addOption(qosOption("-q, --qos <qos>", "Quality of Service"))
     .option("-R, --no-retained", "leave out what was retained before")
     .option("--retained-only", "print what was retained, and end with the first message that was not")
     .option("--remove-retained", "clear each retained message that comes")

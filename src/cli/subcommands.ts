@@ -22,6 +22,12 @@ export const SUBCOMMANDS: readonly Subcommand[] = [
     load: () => import("./bench.ts"),
   },
   {
+    name: "healthcheck",
+    group: "Clients",
+    summary: "say whether a broker accepts connections",
+    load: () => import("./healthcheck.ts"),
+  },
+  {
     name: "check-config",
     group: "Configuration",
     summary: "check a configuration and print what is in force",
@@ -44,6 +50,12 @@ export const SUBCOMMANDS: readonly Subcommand[] = [
     group: "Configuration",
     summary: "add, change and delete users of a password file",
     load: () => import("./passwd.ts"),
+  },
+  {
+    name: "completions",
+    group: "This program",
+    summary: "print completions for bash, zsh or fish",
+    load: () => import("./completions.ts"),
   },
   {
     name: "version",

@@ -32,7 +32,8 @@ export interface UrlParts {
 export const PORT = 1883;
 export const TLS_PORT = 8883;
 const PORT_MAX = 65_535;
-const WS_PATH = "/mqtt";
+/** Where most brokers have it. */
+export const WS_PATH = "/mqtt";
 
 interface Scheme {
   readonly kind: "tcp" | "ws";
