@@ -155,16 +155,12 @@ async function listen(settings: BrokerSettings, host: Host): Promise<Listener[]>
 function watchTls(listener: Listener, files: FileWatch, logger: Logger): void {
   const { section, transport } = listener.settings;
   if (transport.tls === null) return;
-  const say = (): void => {
-    for (const warning of listener.tlsKit?.warnings ?? []) logger.warn({ listener: section }, warning);
-  };
-  say();
   files.watch(tlsFiles(transport.tls), () => {
     try {
       listener.reload();
       const until = new Date(listener.tlsKit?.expiresWallMs ?? 0).toISOString();
       logger.info({ listener: section, until }, `[${section}.tls]: the files are loaded anew`);
-      say();
+      for (const warning of listener.tlsKit?.warnings ?? []) logger.warn({ listener: section }, warning);
     } catch (error) {
       if (!(error instanceof TlsFileError)) throw error;
       const { path, reason } = error;

@@ -1,7 +1,7 @@
 // Process entry: arguments, configuration, broker, signals, exit status. No logic of the broker lives here.
 //
 //   Starting → Running → Stopping → exit 0
-//   a signal while Starting: exit 0; a second one while Stopping: exit 128 + its number
+//   a signal while Starting: exit 0; a second one while Stopping: exit 128 + its number; SIGHUP loads files anew
 
 import { VERSION } from "./base/version.ts";
 import type { Broker } from "./broker.ts";
@@ -33,6 +33,7 @@ process.on("uncaughtException", fault);
 process.on("unhandledRejection", fault);
 process.on("SIGINT", stop);
 process.on("SIGTERM", stop);
+process.on("SIGHUP", reload);
 
 await start(load());
 
@@ -63,6 +64,13 @@ function refuse(error: unknown, loaded: LoadedConfig | undefined): never {
   if (text === undefined) fault(error);
   process.stderr.write(`millrace: ${text}\n`);
   exit(EXIT_FAILED);
+}
+
+/** Certificates, users and rules are loaded anew; while there is no broker yet, it is about to load them. */
+function reload(): void {
+  if (broker === undefined || stoppingSince !== undefined) return;
+  logger.info({ signal: "SIGHUP" }, "loading the files anew on SIGHUP");
+  broker.reload();
 }
 
 function stop(signal: StopSignal): void {
