@@ -188,10 +188,14 @@ describe("readers that may not be sent everything", () => {
     publish();
     expect([topicsOf(restricted).length, topicsOf(free).length]).toEqual([6, 12]);
     restricted.subscribe();
+    stage.drain();
+    publish();
+    expect([topicsOf(restricted).length, topicsOf(free).length]).toEqual([9, 18]);
     free.send(Buffer.from([0xa2, 8, 0, 99, 0, 0, 3, 0x61, 0x2f, 0x23]));
     stage.drain();
     publish();
-    expect([topicsOf(restricted).length, topicsOf(free).length]).toEqual([9, 12]);
+    expect([topicsOf(restricted).length, topicsOf(free).length]).toEqual([12, 18]);
+    expect(stage.world.router.stats.unmatched).toBe(6); // before the other reader came, and when it had gone
     restricted.send(Buffer.from([0xa2, 8, 0, 98, 0, 0, 3, 0x61, 0x2f, 0x23]));
     stage.drain();
     expect([tree.count, states.filter((state) => state !== null).length]).toEqual([0, 0]);
@@ -399,6 +403,29 @@ describe("what was owed when rights changed", () => {
     expect(topicsOf(reader)).toHaveLength(MESSAGES / 2);
     expect(topicsOf(same)).toHaveLength(MESSAGES);
     expect(same.isClosed).toBe(false);
+  });
+
+  test("one that is left connected gets no batch that others share", () => {
+    const stage = new Stage();
+    const shape = {
+      subscriptions: [{ filter: "a/#", qos: 0 as const, identifier: 7 }],
+      socket: { capacity: 3_000 },
+    };
+    const [changed, same] = [stage.peer("r1", shape), stage.peer("r2", shape)];
+    for (const reader of [changed, same]) reader.readMax = 0;
+    const publisher = stage.peer("p");
+    for (let i = 0; i < MESSAGES; i++) stage.publish(publisher, i % 2 === 0 ? "a/x" : "a/secret", 0, 500);
+    stage.drain();
+    const before = { changed: topicsOf(changed).length, same: topicsOf(same).length };
+    expect(before).toEqual({ changed: 0, same: 0 });
+    stage.session(changed).rights = NOT_SECRET;
+    expect(stage.world.router.rightsChanged(stage.session(changed))).toBe(true);
+    for (const reader of [changed, same]) reader.readMax = Number.POSITIVE_INFINITY;
+    stage.drain();
+    expect(topicsOf(same)).toHaveLength(MESSAGES);
+    const forbidden = topicsOf(changed).filter((topic) => topic === "a/secret");
+    expect(forbidden.length).toBeLessThanOrEqual(4); // what the socket had taken
+    expect(topicsOf(changed)).toHaveLength(MESSAGES / 2 + forbidden.length);
   });
 
   test("a client that gains stays, and gets what it gained once it has caught up", () => {
