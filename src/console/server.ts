@@ -6,7 +6,8 @@ import type { Host } from "../net/host.ts";
 import { api } from "./api.ts";
 import { type ConsoleUsers, refusal } from "./gate.ts";
 import { legacy } from "./legacy.ts";
-import { pages } from "./pages.ts";
+import dashboard from "./page/index.html";
+import { DASHBOARD, pages } from "./pages.ts";
 import type { Operations } from "./ports.ts";
 
 export interface ConsoleSettings {
@@ -25,6 +26,7 @@ export interface Console {
 const FOLLOWERS_MAX = 16;
 /** Lines that wait for one follower; beyond it the oldest go, and it is told how many. */
 const LINES_MAX = 1000;
+const BASIC = 'Basic realm="Millrace", charset="UTF-8"';
 const KEEP_ALIVE_MS = 15_000;
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 const IDLE_SECONDS = 60;
@@ -38,12 +40,13 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
   const app = new Hono<{ Bindings: Bindings }>();
   const versionOne = api(host, operations);
   app.use("*", async (c, next) => {
-    const refused = refusal(users, c.req.raw, c.env.address);
+    // Where things are is no secret, and a browser must find the page that asks for a token.
+    const refused = c.req.path === "/" ? null : refusal(users, c.req.raw, c.env.address);
     if (refused === null) {
       await next();
       return;
     }
-    if (refused.status === 401) c.header("WWW-Authenticate", 'Basic realm="Millrace", charset="UTF-8"');
+    if (refused.status === 401) c.header("WWW-Authenticate", users.user === null ? "Bearer" : BASIC);
     return c.json({ error: refused.reason }, refused.status);
   });
   app.use("*", async (c, next) => {
@@ -103,6 +106,9 @@ export function startConsole(settings: ConsoleSettings, host: Host, operations: 
     port: settings.port,
     maxRequestBodySize: BODY_BYTES_MAX,
     idleTimeout: IDLE_SECONDS,
+    development: false,
+    // The page holds nothing of the broker's: what it shows it asks of the API, which wants to know who asks.
+    routes: { [DASHBOARD]: dashboard },
     fetch: (request, self) => app.fetch(request, { address: self.requestIP(request)?.address ?? "" }),
   });
   return {

@@ -1,0 +1,150 @@
+// The dashboard in headless Chromium, over a broker with clients. Without a Chromium on this machine it is skipped.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import mqtt from "mqtt";
+import { startConsole } from "../../src/console/server.ts";
+import { Link } from "../../src/net/link.ts";
+import { startTestBroker, type TestBroker } from "../support/broker.ts";
+import { Browser, CHROMIUM } from "../support/browser.ts";
+import { FakeOperations, NOBODY } from "./support.ts";
+
+const TIMEOUT_MS = 60_000;
+const text = (selector: string): string =>
+  `(document.querySelector(${JSON.stringify(selector)})?.innerText ?? "")`;
+
+describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {
+  let one: TestBroker;
+  let link: Link;
+  const operations = new FakeOperations();
+  const open: { stop(): Promise<void> }[] = [];
+
+  beforeAll(async () => {
+    one = await startTestBroker();
+    link = new Link(one.broker.router, "<b>dev</b>", 10, { onMessage: () => new Promise(() => {}) });
+    link.subscribe("plant/#", 1, false);
+    for (let i = 0; i < 30; i++) {
+      one.broker.router.publish("plant/1", Buffer.from("x"), { qos: 1, retain: true });
+    }
+  });
+  afterAll(async () => {
+    link.close();
+    for (const each of open) await each.stop();
+    await one.stop();
+  });
+
+  function start(users = NOBODY): string {
+    const console = startConsole({ host: "127.0.0.1", port: 0, users }, one.broker.host, operations);
+    open.push(console);
+    return `http://127.0.0.1:${console.port}/`;
+  }
+
+  test(
+    "each view shows what the broker does, with nothing from elsewhere",
+    async () => {
+      const browser = await Browser.open(start(), 1280, 900);
+      await browser.until(
+        `${text("#status")} === "connected" && document.querySelectorAll("canvas").length === 4`,
+      );
+      expect(await browser.evaluate<string>(text("#lag tbody"))).toContain("<b>dev</b>");
+      expect(
+        await browser.evaluate<number>('document.querySelectorAll("#memory tbody tr").length'),
+      ).toBeGreaterThan(5);
+
+      await browser.evaluate('location.hash = "#clients"');
+      await browser.until(`${text("#client-rows tbody")}.includes("<b>dev</b>")`);
+      await browser.evaluate(`{
+        const input = document.querySelector("[data-view=clients] input");
+        input.value = "nobody";
+        input.dispatchEvent(new Event("input"));
+      }`);
+      await browser.until(`${text("#client-rows tbody")}.includes("None contains nobody")`);
+
+      await browser.evaluate('location.hash = "#client=" + encodeURIComponent("<b>dev</b>")');
+      await browser.until(`${text("#cursor-text")}.includes("20 Offsets behind")`);
+      expect(await browser.evaluate<string>(text("#client-facts"))).toContain("10 of 10");
+
+      await browser.evaluate('location.hash = "#subscriptions"');
+      await browser.until(`${text("#subscription-rows tbody")}.includes("plant/#")`);
+
+      const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${one.port}`);
+      await client.subscribeAsync("from/page");
+      const came = new Promise<string>((resolve) =>
+        client.on("message", (_, payload) => resolve(payload.toString())),
+      );
+      await browser.evaluate('location.hash = "#publish"');
+      await browser.evaluate(`{
+        const form = document.querySelector("#publish-form");
+        form.topic.value = "from/page";
+        form.payload.value = "hello";
+        form.requestSubmit();
+      }`);
+      expect(await came).toBe("hello");
+      await browser.until(`${text("#publish-form .note")}.startsWith("Published to from/page")`);
+
+      await browser.evaluate('location.hash = "#topics"');
+      await browser.until(`${text("#topics-note")} === "0 topics"`);
+      await client.publishAsync("hall/a/1", "x", { qos: 1 });
+      await browser.until(`${text("#topic-tree")}.includes("hall")`);
+      await browser.evaluate('document.querySelector("#topic-tree [tabindex=\\"0\\"]").focus()');
+      await browser.key("ArrowRight");
+      await browser.until('document.querySelector("#topic-tree [aria-expanded=true]") !== null');
+      await browser.key("ArrowDown");
+      await browser.until('document.activeElement?.dataset.path === "hall/a"');
+      await client.endAsync();
+
+      await browser.evaluate('location.hash = "#log"');
+      await browser.until('document.querySelector("#log-filter input").value === "info"');
+      const deadline = performance.now() + TIMEOUT_MS;
+      while (operations.followers.size === 0 && performance.now() < deadline)
+        await new Promise((next) => setImmediate(next));
+      const line = { level: "warn", time: 0, msg: "<i>a line</i>", client_id: "x" };
+      for (const follow of operations.followers) follow(JSON.stringify(line));
+      await browser.until(`${text("#log-lines")}.includes("<i>a line</i>")`);
+
+      const hosts = `[...new Set(performance.getEntriesByType("resource").map(({ name }) => new URL(name).host))]`;
+      expect(await browser.evaluate<string[]>(hosts)).toHaveLength(1);
+      expect(browser.problems).toEqual([]);
+      await browser.close();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "fits a phone, and asks for the token",
+    async () => {
+      const browser = await Browser.open(start({ token: "s3cret", user: null }), 360, 740);
+      await browser.until('!document.querySelector("#sign-in").hidden');
+      await browser.evaluate(`{
+        const form = document.querySelector("#sign-in form");
+        form.token.value = "s3cret";
+        form.requestSubmit();
+      }`);
+      await browser.until(`document.querySelector("#sign-in").hidden && ${text("#status")} === "connected"`);
+      await browser.until('document.querySelectorAll("canvas").length === 4');
+      expect(await browser.evaluate<boolean>("document.documentElement.scrollWidth <= innerWidth")).toBe(
+        true,
+      );
+      await browser.close();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "every control has a name, every table its heading",
+    async () => {
+      const browser = await Browser.open(start(), 1280, 900);
+      await browser.until(`${text("#status")} === "connected"`);
+      const unnamed = await browser.evaluate<
+        string[]
+      >(`[...document.querySelectorAll("input,select,textarea,button,a")]
+        .filter((one) => !(one.labels?.length > 0 || one.textContent.trim() !== "" || one.hasAttribute("aria-label")))
+        .map((one) => one.outerHTML)`);
+      expect(unnamed).toEqual([]);
+      const bare = await browser.evaluate<number>(`[...document.querySelectorAll("table")]
+        .filter((one) => one.querySelector("th[scope=col]") === null || one.closest("[aria-labelledby]") === null).length`);
+      expect(bare).toBe(0);
+      await browser.close();
+    },
+    TIMEOUT_MS,
+  );
+});
