@@ -53,7 +53,7 @@ export async function openAccess(settings: BrokerSettings, parts: AccessParts): 
     return authListener(listener, listener.allowAnonymous ?? isFree);
   };
   const problems: string[] = [];
-  const authentication = attempted(problems, () =>
+  const authentication = await attempted(problems, () =>
     createAuthentication(auth, listeners.map(listenerOf), { ...parts, rightsOf }),
   );
   if (authentication === undefined) throw new ConfigError(problems);
@@ -130,9 +130,9 @@ async function reloaded(file: AuthFile, logger: Logger): Promise<boolean> {
   return problems.length === 0;
 }
 
-function attempted<T>(problems: string[], make: () => T): T | undefined {
+async function attempted<T>(problems: string[], make: () => Promise<T>): Promise<T | undefined> {
   try {
-    return make();
+    return await make();
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     problems.push(...error.problems);

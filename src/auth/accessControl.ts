@@ -152,7 +152,7 @@ export class AccessControl implements Access {
     if (no.isGuess) this.attempts.failed(attempt.remoteAddress, userName);
     const work = passed.flatMap(({ said }) => (said.spend === undefined || !no.isGuess ? [] : [said.spend]));
     if (work.length === 0) return this.denial(no);
-    return Promise.all(work.map((spend) => spend())).then(() => this.denial(no));
+    return Promise.allSettled(work.map((spend) => spend())).then(() => this.denial(no));
   }
 
   private granted(identity: Identity, by: Authenticator | null, attempt: ConnectAttempt): Verdict {

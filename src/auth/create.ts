@@ -3,7 +3,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
-import type { AuthenticatorName, AuthSettings, JwtSettings } from "../net/authSettings.ts";
+import type { AuthenticatorName, AuthSettings } from "../net/authSettings.ts";
 import { AUTHENTICATOR_NAMES } from "../net/authSettings.ts";
 import type { CertificateIdentity } from "../net/transport.ts";
 import { AccessControl, type ListenerAccess, type RightsOf } from "./accessControl.ts";
@@ -13,8 +13,6 @@ import { shown } from "./authenticator.ts";
 import { CertificateAuthenticator } from "./certificate.ts";
 import { type Authenticate, EmbeddedAuthenticator } from "./embedded.ts";
 import { HttpAuthenticator } from "./http.ts";
-import { JwtAuthenticator } from "./jwt.ts";
-import { type FileKeys, JwksFileKeys, JwksUrlKeys, type JwtKeys, PemKeys, SecretKeys } from "./jwtKeys.ts";
 import { parsePasswordFile } from "./passwordFile.ts";
 import { Passwords } from "./passwords.ts";
 import { ScramAuthenticator } from "./scramAuthenticator.ts";
@@ -78,15 +76,12 @@ export interface AuthParts {
   readonly authenticate?: Authenticate | undefined;
 }
 
-/** How often the log is told that keys cannot be fetched. */
-const WARNING_MS = 60_000;
-
-/** Throws FileError for tables that cannot be read. The files are yet to be loaded: until then they know nobody. */
-export function createAuthentication(
+/** Rejects with FileError for tables that cannot be read. The files are yet to be loaded: until then they know nobody. */
+export async function createAuthentication(
   settings: AuthSettings,
   listeners: readonly AuthListener[],
   parts: AuthParts,
-): Authentication {
+): Promise<Authentication> {
   const { clock, logger } = parts;
   const secret = new Secret();
   const attempts = new Attempts(settings.limits, clock, attemptsLog(logger));
@@ -105,8 +100,11 @@ export function createAuthentication(
     shared.set("file", fileList);
   }
   if (settings.jwt !== null) {
-    const keys = jwtKeys(settings.jwt, files, parts);
-    shared.set("jwt", new JwtAuthenticator(settings.jwt, keys, clock));
+    // Whoever uses no tokens need not load what reads them.
+    const { createJwt } = await import("./createJwt.ts");
+    const jwt = createJwt(settings.jwt, parts);
+    files.push(...jwt.files);
+    shared.set("jwt", jwt.authenticator);
   }
   const http = settings.http === null ? null : new HttpAuthenticator(settings.http, clock, secret, refusalOf);
   if (http !== null) shared.set("http", http);
@@ -181,28 +179,6 @@ function tableOf(
   const list = newList("table");
   list.replace(table.users);
   return list;
-}
-
-function jwtKeys(settings: JwtSettings, files: AuthFile[], { clock, logger }: AuthParts): JwtKeys {
-  const { key, algorithms, jwksRefreshMs } = settings;
-  if (key.kind === "url") {
-    let nextWarningMs = 0;
-    return new JwksUrlKeys(key.url, jwksRefreshMs, clock, (reason) => {
-      const now = clock.nowMs();
-      if (now < nextWarningMs) return;
-      nextWarningMs = now + WARNING_MS;
-      logger.warn({}, `the keys of tokens cannot be fetched: ${reason}`);
-    });
-  }
-  const { path, kind } = key;
-  const keys: FileKeys =
-    kind === "secret"
-      ? new SecretKeys(path, algorithms)
-      : kind === "pem"
-        ? new PemKeys(path, algorithms)
-        : new JwksFileKeys(path);
-  files.push({ path, what: "the keys of tokens", load: (text) => keys.load(text) });
-  return keys;
 }
 
 function attemptsLog(logger: Logger): ConstructorParameters<typeof Attempts>[2] {

@@ -40,12 +40,15 @@ export function parsePasswordFile(text: string, file: string): Users {
   if (text.length > FILE_BYTES_MAX) throw new FileError([`${file}: larger than ${FILE_BYTES_MAX} bytes`]);
   const users = new Map<string, Draft>();
   const problems: string[] = [];
-  text.split("\n").forEach((raw, index) => {
-    const line = raw.trimEnd();
-    if (line === "" || line.startsWith("#") || problems.length >= PROBLEMS_MAX) return;
-    const problem = readLine(line, index + 1, users);
-    if (problem !== null) problems.push(`${file}:${index + 1}: ${problem}`);
-  });
+  text
+    .replace(/^\uFEFF/, "")
+    .split("\n")
+    .forEach((raw, index) => {
+      const line = raw.trimEnd();
+      if (line === "" || line.startsWith("#") || problems.length >= PROBLEMS_MAX) return;
+      const problem = readLine(line, index + 1, users);
+      if (problem !== null) problems.push(`${file}:${index + 1}: ${problem}`);
+    });
   if (problems.length > 0) throw new FileError(problems);
   for (const draft of users.values()) {
     // Who has but a SCRAM credential may still send a password.

@@ -37,7 +37,7 @@ interface Given {
 async function made({ settings = {}, listener = {}, parts = {}, lines }: Given) {
   const clock = manualClock();
   const logger = recorder();
-  const authentication = createAuthentication(
+  const authentication = await createAuthentication(
     { ...NO_AUTH, ...(lines === undefined ? {} : { file: "users" }), ...settings },
     [{ ...LISTENER, ...listener }],
     { clock, logger, rightsOf: () => null, ...parts },

@@ -4,6 +4,8 @@ import { describe, expect, test } from "bun:test";
 import { asksNobody, openListenerText } from "../../src/config/authSettings.ts";
 import { parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
+import { logListeners } from "../../src/config/startup.ts";
+import { recorder } from "../support/recorder.ts";
 
 const LISTENER = '[v4.1]\nlisten = "127.0.0.1:1883"\n';
 
@@ -161,6 +163,25 @@ describe("a listener that other machines reach", () => {
     expect(textOf("")).toBe(text);
     expect(textOf("", "[::]")).toBe(text.replace("0.0.0.0", "::"));
     expect(textOf("", "broker.example.org")).not.toBeNull();
+  });
+
+  test("is told of at the start", () => {
+    const text =
+      '[v5.1]\nlisten = ":1884"\n[v5.2]\nlisten = ":1885"\n[v5.2.connections]\nauth = { a = "b" }\n';
+    const config = { ...parseConfig({ text, file: "test.toml" }), source: "test.toml" };
+    const logger = recorder();
+    const listening = config.settings.listeners.map(({ section, name, host, port }) => {
+      return { section, name, host, port, transports: ["tcp"] };
+    });
+    logListeners(logger, config, listening);
+    const warned = logger.records.filter(({ level }) => level === "warn");
+    expect(warned).toHaveLength(1);
+    expect(warned[0]).toMatchObject({ fields: { listener: "v5.1" } });
+    const [one = "", two = ""] = logger.records.flatMap(({ message }) =>
+      message.startsWith("listening") ? [message] : [],
+    );
+    expect(one).not.toContain("prove");
+    expect(two).toEndWith(", for clients that prove who they are");
   });
 
   test("is not when somebody is asked, when it says so, or when nobody else reaches it", () => {

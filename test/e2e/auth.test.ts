@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SignJWT } from "jose";
 import { connect, type IConnackPacket } from "mqtt";
+import { generate } from "mqtt-packet";
 import { hashPassword } from "../../src/auth/passwordHash.ts";
 import type { Verdict } from "../../src/net/access.ts";
 import { type AuthSettings, NO_AUTH } from "../../src/net/authSettings.ts";
@@ -189,7 +190,62 @@ describe("failed attempts", () => {
     },
     TIMEOUT_MS,
   );
+
+  test("ten thousand of them do not come between a client and its answers", async () => {
+    const FLOOD = 10_000;
+    const AT_ONCE = 100;
+    const lines = (await line("alice", "one")) + (await line("bob", "two"));
+    const started = await broker({ file: file(lines) });
+    const client = await open(started);
+    await client.connect({ clientId: "good", username: "bob", password: "two" });
+    let answered = 0;
+    let begun = 0;
+    const packet = generate(client.connectPacket({ clientId: "bad", username: "alice", password: "wrong" }), {
+      protocolVersion: 5,
+    });
+    const flood = Promise.all(
+      Array.from({ length: AT_ONCE }, async () => {
+        while (begun++ < FLOOD) {
+          await refused(started.port, packet);
+          answered++;
+        }
+      }),
+    );
+    let pings = 0;
+    let between = 0;
+    while (answered < FLOOD) {
+      const before = answered;
+      await client.expectSilence();
+      between = Math.max(between, answered - before);
+      pings++;
+    }
+    await flood;
+    // Each answer came before the flood had gone around a few times.
+    expect(between).toBeLessThan(10 * AT_ONCE);
+    expect(pings).toBeGreaterThan(FLOOD / (10 * AT_ONCE));
+    const stats = started.broker.access?.authentication.stats();
+    expect(stats?.denied).toBe(FLOOD);
+    expect(stats?.hashes).toBeLessThan(100);
+    expect(stats?.bans).toBe(1);
+  }, 60_000);
 });
+
+/** One connection that sends `packet`, and its end. */
+function refused(port: number, packet: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    Bun.connect({
+      hostname: "127.0.0.1",
+      port,
+      socket: {
+        open: (socket) => void socket.write(packet),
+        data() {},
+        end: (socket) => void socket.end(),
+        close: () => resolve(),
+        error: (_, error) => reject(error),
+      },
+    }).catch(reject);
+  });
+}
 
 describe("a function of the embedding program", () => {
   test("decides who comes in, with other users beside it", async () => {

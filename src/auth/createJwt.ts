@@ -1,0 +1,48 @@
+// From settings to the authenticator of tokens, with their keys. A file of its own, so that it is loaded only where
+// tokens are used.
+
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { JwtSettings } from "../net/authSettings.ts";
+import type { AuthFile } from "./create.ts";
+import { JwtAuthenticator } from "./jwt.ts";
+import { type FileKeys, JwksFileKeys, JwksUrlKeys, type JwtKeys, PemKeys, SecretKeys } from "./jwtKeys.ts";
+
+/** How often the log is told that keys cannot be fetched. */
+const WARNING_MS = 60_000;
+
+interface Parts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface CreatedJwt {
+  readonly authenticator: JwtAuthenticator;
+  readonly files: readonly AuthFile[];
+}
+
+export function createJwt(settings: JwtSettings, parts: Parts): CreatedJwt {
+  const { key } = settings;
+  const made = (keys: JwtKeys, files: readonly AuthFile[]): CreatedJwt => {
+    return { authenticator: new JwtAuthenticator(settings, keys, parts.clock), files };
+  };
+  if (key.kind === "url") return made(urlKeys(key.url, settings.jwksRefreshMs, parts), []);
+  const { path } = key;
+  const keys = fileKeys(key.kind, path, settings);
+  return made(keys, [{ path, what: "the keys of tokens", load: (text) => keys.load(text) }]);
+}
+
+function fileKeys(kind: "secret" | "pem" | "jwks", path: string, { algorithms }: JwtSettings): FileKeys {
+  if (kind === "secret") return new SecretKeys(path, algorithms);
+  return kind === "pem" ? new PemKeys(path, algorithms) : new JwksFileKeys(path);
+}
+
+function urlKeys(url: string, refreshMs: number, { clock, logger }: Parts): JwksUrlKeys {
+  let nextWarningMs = Number.NEGATIVE_INFINITY;
+  return new JwksUrlKeys(url, refreshMs, clock, (reason) => {
+    const now = clock.nowMs();
+    if (now < nextWarningMs) return;
+    nextWarningMs = now + WARNING_MS;
+    logger.warn({}, `the keys of tokens cannot be fetched: ${reason}`);
+  });
+}
