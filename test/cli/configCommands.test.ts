@@ -1,12 +1,15 @@
-// check-config and generate-config as a user runs them: output, messages, exit statuses.
+// check-config, generate-config and migrate-config as a user runs them: output, messages, exit statuses.
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseConfig } from "../../src/config/load.ts";
 import { sampleToml } from "../../src/config/reference.ts";
 import { logLines, run, start } from "./program.ts";
+
+/** Several programs one after the other, on a machine that does other things too. */
+setDefaultTimeout(20_000);
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-config-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -160,9 +163,10 @@ describe("migrate-config", () => {
       [["--from", "emqx", "old.conf"], "Allowed choices are rumqttd, mosquitto"],
       [[], "missing required argument"],
     ];
-    for (const [args, text] of rows) {
+    const outcomes = rows.map(async ([args, text]) => {
       const { status, stderr } = await run(["migrate-config", ...args], { cwd: folder });
       expect([args, status, stderr.includes(text) ? "" : stderr]).toEqual([args, 1, ""]);
-    }
+    });
+    await Promise.all(outcomes);
   });
 });

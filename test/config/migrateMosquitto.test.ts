@@ -1,7 +1,7 @@
 // mosquitto's configurations: files of its own in, the new file out, which says of each line what it was, loses nothing
 // in silence, shows no secret, and starts a broker that lets in whom mosquitto did.
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { pbkdf2Sync } from "node:crypto";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,9 @@ import { parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
 import { OLD_FOLDER, OldMachine } from "../support/oldConfig.ts";
+
+/** A program is started, and its clients come one after the other. */
+setDefaultTimeout(20_000);
 
 const machine = new OldMachine();
 afterAll(() => machine.remove());

@@ -2,11 +2,14 @@
 // nothing in silence, shows no secret in a warning, and starts the broker.
 
 import type { IClientOptions } from "mqtt";
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type Generation, generationOf } from "../../src/config/migrate/rumqttd/generation.ts";
 import { parseToml } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 import { OldMachine } from "../support/oldConfig.ts";
+
+/** A program is started, and its clients come one after the other. */
+setDefaultTimeout(20_000);
 
 const machine = new OldMachine();
 afterAll(() => machine.remove());

@@ -118,7 +118,7 @@ function setKey(draft: Draft, section: DraftSection, option: Option, rule: Mosqu
   const value = valueOfText(rule, text);
   const row = keyAt(section.path, key);
   if (row === undefined) {
-    section.gone(name, "there is no such setting", { source, value });
+    draft.section([]).gone(name, "there is no such setting", { source, value });
   } else if (value === undefined) {
     draft.warn(source, `${name} is not what mosquitto takes, and is left out`);
     section.note(`gone: ${name}: it was not what mosquitto takes`);

@@ -29,8 +29,8 @@ interface Group {
 const DEFAULT_PORT = 1883n;
 
 /**
- * Listeners in the order of the file. The default one is there when there is no `listener`, or when an option that makes
- * it stands before the first one. A listener that must not be opened in plain text is left out, with a warning.
+ * Listeners in the order of the file. The default one is there when there is no `listener`, or when an option that
+ * makes it stands before the first one. A listener that must not be opened in plain text is left out, with a warning.
  */
 export function listenersOf(draft: Draft, options: readonly Option[], start: Source): Listener[] {
   const groups: Group[] = [{ line: undefined, options: [] }];
