@@ -375,10 +375,12 @@ export class Renderer {
     return at + TOPIC_ALIAS_BYTES;
   }
 
-  /** Pieces from `gone` on have not left: the client has not been told their aliases. */
+  /** Pieces from `gone` on do not leave: the client is not told their aliases. Fewer may leave in the end. */
   forgetAliases(session: Session, gone: number): void {
-    for (const { piece, topic } of this.introduced) if (piece >= gone) session.aliases?.delete(topic);
-    this.introduced.length = 0;
+    const { introduced } = this;
+    while (introduced.length > 0 && introduced[introduced.length - 1]!.piece >= gone) {
+      session.aliases?.delete(introduced.pop()!.topic);
+    }
   }
 
   /** Forgets what the last batch left to be done. */

@@ -12,9 +12,12 @@ import {
   deliveredQos,
   encodePublish,
   identifierAt,
+  learn,
   type Property,
   PropertyId,
   type PublishedMessage,
+  type ReferenceAliases,
+  type ReferenceVersion,
   render,
   u16,
   u32,
@@ -82,18 +85,22 @@ class Stage {
 function compare(peer: Peer, messages: readonly PublishedMessage[], ageMax: number, from = 0): void {
   let identifier = 0;
   let at = from;
+  const aliases: ReferenceAliases = new Map();
+  const isAliased = peer.shape.version === 5 && peer.shape.topicAliasMaximum !== undefined;
+  const told = isAliased ? { aliases } : {};
   const name = `${peer.shape.clientIdentifier} (v${peer.shape.version})`;
   messages.forEach((message, index) => {
     const qos = deliveredQos(message, peer.shape);
     const packetIdentifier = qos > 0 ? identifier + 1 : 0;
     const actual = peer.published[at];
     // Whether it comes at all does not hang on its age: no mix expires anything.
-    if (render(message, peer.shape, { packetIdentifier, age: 0 }) === null) return;
+    if (render(message, peer.shape, { packetIdentifier, age: 0, ...told }) === null) return;
     const age = actual === undefined ? 0 : ageOf(actual, peer.shape.version, message);
     if (age < 0 || age > ageMax)
       throw new Error(`${name}: message ${index} came with an expiry that is ${age} s older`);
-    const expected = render(message, peer.shape, { packetIdentifier, age });
+    const expected = render(message, peer.shape, { packetIdentifier, age, ...told });
     if (expected === null) throw new Error(`${name}: message ${index} is not to come`);
+    if (isAliased) learn(message, peer.shape, aliases);
     if (qos > 0) identifier++;
     at++;
     if (actual === undefined) throw new Error(`${name}: message ${index} of ${messages.length} did not come`);
@@ -109,7 +116,7 @@ function compare(peer: Peer, messages: readonly PublishedMessage[], ageMax: numb
 }
 
 /** By how much the frame's Message Expiry Interval is smaller than the message's; 0 without one. */
-function ageOf(frame: Buffer, version: 4 | 5, message: PublishedMessage): number {
+function ageOf(frame: Buffer, version: ReferenceVersion, message: PublishedMessage): number {
   const expiry = message.properties.find((property) => property.identifier === PropertyId.messageExpiry);
   if (expiry === undefined || version !== 5) return 0;
   const before = message.properties.slice(0, message.properties.indexOf(expiry));
@@ -177,7 +184,7 @@ interface Mix {
   readonly topics: readonly string[];
   readonly sizes: readonly number[];
   readonly qos: readonly (0 | 1 | 2)[];
-  readonly versions: readonly (4 | 5)[];
+  readonly versions: readonly ReferenceVersion[];
   readonly count: number;
   readonly expiring?: boolean;
   readonly properties?: boolean;
@@ -217,6 +224,15 @@ const MIXES: readonly Mix[] = [
     qos: [0, 1, 2],
     versions: [4, 5],
     count: 150,
+  },
+  {
+    title: "many topics of different lengths, published at 3.1 and 5",
+    topics: MANY_TOPICS.map((topic, i) => (i % 4 === 0 ? `${topic}/${"long".repeat(i)}` : topic)),
+    sizes: SMALL_SIZES,
+    qos: [0, 1, 2],
+    versions: [3, 5],
+    count: 400,
+    properties: true,
   },
   {
     title: "properties and expiry",
@@ -294,6 +310,35 @@ function readerShapes(random: Random): PeerShape[] {
   v5("small-packets-1", { subscriptions: [{ filter: "t/#", qos: 1 }], maximumPacketSize: 140 });
   v5("small-window", { subscriptions: [{ filter: "t/#", qos: 2 }], receiveMaximum: 3 });
   v5("window-of-one", { subscriptions: [{ filter: "t/#", qos: 1 }], receiveMaximum: 1 });
+  const v3 = (name: string, subscriptions: PeerShape["subscriptions"]): void => {
+    shapes.push({ clientIdentifier: name, version: 3, socket: socket(), subscriptions });
+  };
+  v3("plain-3", [{ filter: "t/#", qos: 0 }]);
+  v3("qos1-3", [{ filter: "t/#", qos: 1 }]);
+  v3("overlap-qos-3", [
+    { filter: "t/#", qos: 0 },
+    { filter: "t/0/+", qos: 2 },
+  ]);
+  v5("few-aliases", { subscriptions: [{ filter: "t/#", qos: 0 }], topicAliasMaximum: 3 });
+  v5("one-alias", { subscriptions: [{ filter: "t/#", qos: 1 }], topicAliasMaximum: 1 });
+  v5("aliases", { subscriptions: [{ filter: "t/#", qos: 2 }], topicAliasMaximum: 65_535 });
+  v5("aliases-identifiers", {
+    subscriptions: [
+      { filter: "t/#", qos: 1, identifier: 1 },
+      { filter: "t/0/#", qos: 0, identifier: 2, retainAsPublished: true },
+    ],
+    topicAliasMaximum: 20,
+  });
+  v5("aliases-small-packets", {
+    subscriptions: [{ filter: "t/#", qos: 1 }],
+    topicAliasMaximum: 20,
+    maximumPacketSize: 140,
+  });
+  v5("aliases-window-of-one", {
+    subscriptions: [{ filter: "t/#", qos: 1 }],
+    topicAliasMaximum: 20,
+    receiveMaximum: 1,
+  });
   return shapes;
 }
 

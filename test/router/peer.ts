@@ -31,6 +31,7 @@ export class Peer {
 
   connect(): void {
     const { version, clientIdentifier, persistent, receiveMaximum, maximumPacketSize, socket } = this.shape;
+    const { topicAliasMaximum } = this.shape;
     this.socket?.cut();
     this.socket = this.world.connect(socket);
     this.rest = Buffer.alloc(0);
@@ -38,11 +39,12 @@ export class Peer {
     if (persistent === true) properties.push(Buffer.of(0x11), u32(0xffff_ffff));
     if (receiveMaximum !== undefined) properties.push(Buffer.of(0x21), u16(receiveMaximum));
     if (maximumPacketSize !== undefined) properties.push(Buffer.of(0x27), u32(maximumPacketSize));
+    if (topicAliasMaximum !== undefined) properties.push(Buffer.of(0x22), u16(topicAliasMaximum));
     const block = Buffer.concat(properties);
     const flags = persistent === true ? 0 : 2;
     this.packet(
       0x10,
-      Buffer.concat([utf8("MQTT"), Buffer.of(version, flags), u16(0)]),
+      Buffer.concat([utf8(version === 3 ? "MQIsdp" : "MQTT"), Buffer.of(version, flags), u16(0)]),
       version === 5 ? Buffer.concat([varint(block.length), block]) : Buffer.alloc(0),
       utf8(clientIdentifier),
     );

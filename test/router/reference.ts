@@ -28,12 +28,19 @@ export interface ReferenceSubscription {
   readonly identifier?: number;
 }
 
+/** 3 is MQTT 3.1: its PUBLISH is that of 3.1.1. */
+export type ReferenceVersion = 3 | 4 | 5;
+
 export interface ReferenceSession {
   readonly clientIdentifier: string;
-  readonly version: 4 | 5;
+  readonly version: ReferenceVersion;
   readonly subscriptions: readonly ReferenceSubscription[];
   readonly maximumPacketSize?: number;
+  readonly topicAliasMaximum?: number;
 }
+
+/** Topic → alias, of those that the client has been told. */
+export type ReferenceAliases = Map<string, number>;
 
 export interface Circumstances {
   /** Taken for a QoS 1 or 2 delivery. */
@@ -43,6 +50,8 @@ export interface Circumstances {
   readonly dup?: boolean;
   /** It answers a SUBSCRIBE: RETAIN is 1 whatever the options say. */
   readonly replayed?: boolean;
+  /** Where the client permits aliases: those that it knows. A frame that tells a new one is followed by learn(). */
+  readonly aliases?: ReferenceAliases;
 }
 
 export const PropertyId = {
@@ -89,6 +98,8 @@ export function render(
     if (left <= 0) return null;
     properties.push({ identifier: PropertyId.messageExpiry, value: u32(left) });
   }
+  const alias = aliasOf(message, session, now);
+  if (alias > 0) properties.push({ identifier: PropertyId.topicAlias, value: u16(alias) });
   const identifiers = subscriptions
     .map(({ identifier }) => identifier ?? 0)
     .filter((identifier) => identifier > 0);
@@ -101,7 +112,7 @@ export function render(
   const frame = encodePublish(
     session.version,
     first,
-    message.topic,
+    now.aliases?.has(message.topic) === true ? "" : message.topic,
     now.packetIdentifier,
     properties,
     message.payload,
@@ -110,8 +121,29 @@ export function render(
   return frame;
 }
 
+/** Aliases that the broker gives one client at most. */
+const ALIASES_MAX = 64;
+
+/** The alias that stands in the frame: the one that the client knows, or the next one; 0 for none. */
+function aliasOf({ topic }: PublishedMessage, session: ReferenceSession, { aliases }: Circumstances): number {
+  if (aliases === undefined) return 0;
+  const known = aliases.get(topic);
+  if (known !== undefined) return known;
+  return aliases.size < Math.min(session.topicAliasMaximum ?? 0, ALIASES_MAX) ? aliases.size + 1 : 0;
+}
+
+/** The client got the message. */
+export function learn(
+  { topic }: PublishedMessage,
+  session: ReferenceSession,
+  aliases: ReferenceAliases,
+): void {
+  const alias = aliases.has(topic) ? 0 : Math.min(session.topicAliasMaximum ?? 0, ALIASES_MAX);
+  if (aliases.size < alias) aliases.set(topic, aliases.size + 1);
+}
+
 export function encodePublish(
-  version: 4 | 5,
+  version: ReferenceVersion,
   first: number,
   topic: string,
   packetIdentifier: number,
