@@ -297,11 +297,22 @@ describe("each option", () => {
         "use_username_as_clientid true",
         "mosquitto.conf:2: use_username_as_clientid: the Client Identifier is not replaced",
       ],
-      ["tls_version tlsv1.1", "mosquitto.conf:2: tls_version tlsv1.1: TLS 1.2 is the least"],
+      ["certfile c\ntls_version tlsv1.1", "mosquitto.conf:3: tls_version tlsv1.1: TLS 1.2 is the least"],
     ];
     for (const [text, warning] of rows) {
       const { warnings } = migrated(`listener 77\n${text}`);
       expect(warnings).toContainEqual(expect.stringContaining(warning));
+    }
+  });
+
+  test("of TLS without a certificate of the listener's own made no TLS", () => {
+    const text =
+      "listener 77\nallow_anonymous true\nmessage_size_limit 9\ncafile ca.pem\nrequire_certificate true\ntls_version tlsv1.3";
+    const result = migrated(`\uFEFF${text}\nuse_identity_as_username true\n`);
+    expect([result.problems, result.warnings]).toEqual([[], []]);
+    expect(result.text).not.toContain(".tls]");
+    for (const name of ["cafile", "require_certificate", "tls_version", "use_identity_as_username"]) {
+      expect(result.text).toContain(`# gone: ${name}: without certfile there was no TLS\n`);
     }
   });
 

@@ -5,7 +5,7 @@ import { keyAt } from "../../places.ts";
 import { ConfigError, nearest } from "../../problems.ts";
 import { Draft, type DraftSection } from "../draft.ts";
 import { addBridges } from "./bridges.ts";
-import { type Listener, listenersOf } from "./listeners.ts";
+import { hasTls, type Listener, listenersOf, noTls } from "./listeners.ts";
 import { type Option, readMosquitto } from "./options.ts";
 import { MOSQUITTO_FAMILIES, MOSQUITTO_RULES, type MosquittoRule, mosquittoRule } from "./rules.ts";
 import { addAccess } from "./access.ts";
@@ -100,8 +100,10 @@ function applyTo(draft: Draft, option: Option, listeners: readonly Listener[]): 
     leaveOut(section, option, rule);
   } else if (typeof to.in === "string") {
     const part = to.in;
-    for (const { path } of listeners) {
-      setKey(draft, draft.section(part === "" ? path : [...path, part]), option, rule, to.key);
+    for (const listener of listeners) {
+      const { path } = listener;
+      if (part === "tls" && !hasTls(listener)) noTls(draft.section(path), option);
+      else setKey(draft, draft.section(part === "" ? path : [...path, part]), option, rule, to.key);
     }
   } else setKey(draft, draft.section(to.in), option, rule, to.key);
 }

@@ -1,6 +1,6 @@
 // mosquitto's listeners: each `listener` line with the options behind it, and the default one, which nobody names.
 
-import type { Draft, Source } from "../draft.ts";
+import type { Draft, DraftSection, Source } from "../draft.ts";
 import type { Option } from "./options.ts";
 import { mosquittoRule, PSK_GONE } from "./rules.ts";
 import { integerOf } from "./values.ts";
@@ -18,6 +18,15 @@ export interface Listener {
   readonly source: Source;
   /** Its own options, without the `listener` line. */
   readonly options: readonly Option[];
+}
+
+/** Without a certificate of the listener's own there is no TLS, whatever else is said of it. */
+export function hasTls({ options }: Listener): boolean {
+  return options.some(({ name, text }) => name === "certfile" && text !== "");
+}
+
+export function noTls(section: DraftSection, { name, source }: Option): void {
+  section.gone(name, "without certfile there was no TLS", { source, isIdle: true });
 }
 
 interface Group {

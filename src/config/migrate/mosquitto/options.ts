@@ -38,7 +38,10 @@ export function readMosquitto(found: Pick<Found, "text" | "file">): MosquittoFil
 /** A # makes a comment at the beginning of a line alone. */
 function optionsOf({ text, file }: Pick<Found, "text" | "file">): Option[] {
   const options: Option[] = [];
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .entries()) {
     const match = /^\s*(\S+)\s*(.*?)\s*$/.exec(line);
     const [, name = "", rest = ""] = match ?? [];
     if (line.startsWith("#") || name === "") continue;

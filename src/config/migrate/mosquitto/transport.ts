@@ -3,7 +3,7 @@
 import { keyAt } from "../../places.ts";
 import type { Draft } from "../draft.ts";
 import type { Option } from "./options.ts";
-import type { Listener } from "./listeners.ts";
+import { hasTls, type Listener, noTls } from "./listeners.ts";
 import { booleanOf, wasText } from "./values.ts";
 
 export function addTransport(draft: Draft, listener: Listener): void {
@@ -25,8 +25,12 @@ export function addTransport(draft: Draft, listener: Listener): void {
   } else if (protocol !== undefined && protocol.text === "websockets") {
     section.note(`was ${protocol.name} ${protocol.text}, which [ws.N] says`);
   }
-  addTlsVersion(draft, listener, last("tls_version"));
-  addIdentity(draft, listener, last("use_identity_as_username"), last("require_certificate"));
+  const version = last("tls_version");
+  const identity = last("use_identity_as_username");
+  if (hasTls(listener)) {
+    addTlsVersion(draft, listener, version);
+    addIdentity(draft, listener, identity, last("require_certificate"));
+  } else for (const option of [version, identity]) if (option !== undefined) noTls(section, option);
   const asClient = last("use_username_as_clientid");
   if (asClient !== undefined && booleanOf(asClient.text) === true) {
     const text = "the Client Identifier is not replaced: clients must give their user name as one";
