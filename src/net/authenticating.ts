@@ -96,7 +96,7 @@ export class Authentication {
   private isAwaited = false;
   /** When the client began to authenticate anew, ms. */
   private startedMs = 0;
-  /** The revision of users and rules under which Access was asked. */
+  /** The revision of users and rules under which Access was asked first. */
   private revision: number;
   /** When the grant ends on the clock that never jumps, ms. */
   private expiresMs = Number.POSITIVE_INFINITY;
@@ -160,7 +160,6 @@ export class Authentication {
   }
 
   private ask(question: () => Step | Promise<Step>): void {
-    this.revision = this.connection.host.revision;
     let answer: Step | Promise<Step>;
     try {
       answer = question();
@@ -309,6 +308,7 @@ export class Authentication {
       this.next(exchange, auth.data); // [MQTT-4.12.0-3]
     } else if (auth.reason === ReasonCode.ReAuthenticate && exchange === null && this.connect === null) {
       this.startedMs = connection.host.router.clock.nowMs();
+      this.revision = connection.host.revision;
       this.exchangeFrom(auth.data); // [MQTT-4.12.1-1]
     } else connection.fail(unexpectedAuth);
   }

@@ -294,6 +294,23 @@ describe("while a CONNECT is judged", () => {
   });
 });
 
+test("an exchange that began before users changed is revised at its end", () => {
+  const all = setup();
+  const { world, access } = all;
+  const client = all.client();
+  const properties = { authenticationMethod: "M" };
+  client.connect("c", { properties });
+  world.step(1);
+  access.steps[0]!.keep({ granted: "continue", data: Buffer.from("more") });
+  void world.host.reauthorise(() => Promise.resolve());
+  client.send({ cmd: "auth", reasonCode: 0x18, properties });
+  world.step(1);
+  access.revised = () => DENIAL;
+  access.steps[1]!.keep(grantTo("ada"));
+  world.step(1);
+  expect(client.got()).toEqual(["auth 18", "connack 87"]);
+});
+
 describe("a grant with an end", () => {
   test("ends the connection with it, and the Will goes out", () => {
     const all = setup();
