@@ -116,10 +116,10 @@ describe("the table of a listener", () => {
     expect(onlyHashes.logger.records).toEqual([]);
   });
 
-  test("with a broken hash is refused, and the hash is not shown", () => {
+  test("with a broken hash is refused, and the hash is not shown", async () => {
     const users = new Map([["bob", "$6$broken$hunter2"]]);
-    expect(made({ listener: { users } })).rejects.toThrow(FileError);
-    expect(made({ listener: { users } })).rejects.toThrow(
+    await expect(made({ listener: { users } })).rejects.toThrow(FileError);
+    await expect(made({ listener: { users } })).rejects.toThrow(
       '[v4.1.connections] auth: user "bob" has a hash that cannot be read',
     );
   });
@@ -196,7 +196,7 @@ describe("hashes", () => {
     await files[0]?.load(await line("alice", "new"));
     expect(short(await judge({ userName: "alice", password: "old" }))).toBe("86");
     expect(short(await judge({ userName: "alice", password: "new" }))).toBe("alice");
-    expect(files[0]?.load("alice:plain")).rejects.toThrow("plain text");
+    await expect(files[0]?.load("alice:plain")).rejects.toThrow("plain text");
     expect(short(await judge({ userName: "alice", password: "new" }))).toBe("alice");
   });
 

@@ -227,19 +227,21 @@ describe("files of keys", () => {
       crypto.generateKeyPairSync("ec", { namedCurve: "P-256" }),
     );
     const secret = new SecretKeys("file", ["HS256", "HS512"]);
-    expect(secret.load("short")).rejects.toThrow(
+    await expect(secret.load("short")).rejects.toThrow(
       "file: 5 bytes: HS256, HS512 needs a secret of at least 64 bytes",
     );
     const pem = new PemKeys("file", PUBLIC);
-    expect(pem.load(privateKey.export({ type: "pkcs8", format: "pem" }).toString())).rejects.toThrow(
+    await expect(pem.load(privateKey.export({ type: "pkcs8", format: "pem" }).toString())).rejects.toThrow(
       "file: a private key",
     );
-    expect(pem.load("nonsense")).rejects.toThrow("file: neither a public key nor a certificate in PEM");
+    await expect(pem.load("nonsense")).rejects.toThrow("file: neither a public key nor a certificate in PEM");
     const spki = await exportSPKI(pair.publicKey);
-    expect(new PemKeys("file", ["RS256"]).load(spki)).rejects.toThrow("a key that none of RS256 can use");
+    await expect(new PemKeys("file", ["RS256"]).load(spki)).rejects.toThrow(
+      "a key that none of RS256 can use",
+    );
     const jwks = new JwksFileKeys("file");
     for (const text of ["", "[]", "{}", '{"keys":[]}', '{"keys":[1]}', '{"keys":{}}'])
-      expect(jwks.load(text)).rejects.toThrow("file: not");
+      await expect(jwks.load(text)).rejects.toThrow("file: not");
   });
 
   test("a broken new file leaves the old keys", async () => {

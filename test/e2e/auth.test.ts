@@ -87,9 +87,13 @@ describe("a password file", () => {
 
   test("that is not there or not good stops the start, with its line and without its content", async () => {
     const path = file("alice:hunter2\n");
-    expect(broker({ file: path })).rejects.toThrow(`${path}:1: user "alice" has a password in plain text`);
-    expect(broker({ file: path })).rejects.not.toThrow("hunter2");
-    expect(broker({ file: `${path}x` })).rejects.toThrow(`${path}x: cannot be read: there is no such file`);
+    await expect(broker({ file: path })).rejects.toThrow(
+      `${path}:1: user "alice" has a password in plain text`,
+    );
+    await expect(broker({ file: path })).rejects.not.toThrow("hunter2");
+    await expect(broker({ file: `${path}x` })).rejects.toThrow(
+      `${path}x: cannot be read: there is no such file`,
+    );
   });
 
   test(
