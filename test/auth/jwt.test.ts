@@ -312,6 +312,8 @@ describe("a JWKS behind a URL", () => {
     server.answer = () => new Response("down", { status: 500 });
     own.pass(600_001);
     expect(await asked(0)).toBe("granted");
+    // The fetch goes on behind that answer.
+    while (failures.length === 0) await new Promise((resolve) => setImmediate(resolve));
     own.pass(3_600_000);
     expect(await asked(0)).toBe("server is unavailable");
     expect(failures).toEqual(Array(2).fill(`${server.url}/jwks: answered with status 500`));
