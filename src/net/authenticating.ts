@@ -22,6 +22,7 @@ import {
   type Grant,
   identityOf,
   type Step,
+  type Verdict,
 } from "./access.ts";
 import { CloseCause } from "./closeCause.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
@@ -187,7 +188,7 @@ export class Authentication {
   }
 
   private take(step: Step): void {
-    if (step?.granted === true) this.granted(step, step.data ?? NO_DATA);
+    if (isGrant(step)) this.granted(step, step.data ?? NO_DATA);
     else if (step?.granted === false) this.denied(step);
     else if (step?.granted === "continue" && this.exchange !== null) this.more(step.data);
     else this.broken(new Error("the answer is neither a grant nor a denial"));
@@ -341,21 +342,22 @@ export class Authentication {
   revise(): boolean {
     const { connection, grant, access, attempt } = this;
     if (grant === null || connection.state >= ConnectionState.Closing) return false;
-    let verdict: ReturnType<Access["revise"]>;
+    let verdict: Verdict;
     try {
       verdict = access.revise(grant, attempt);
     } catch (failure) {
       this.broken(failure);
       return false;
     }
-    if (verdict.granted && identityOf(verdict) === identityOf(grant)) {
+    const isGranted = isGrant(verdict);
+    if (isGranted && identityOf(verdict) === identityOf(grant)) {
       this.keep(verdict);
       if (connection.session !== null) applyGrant(connection, verdict);
       return true;
     }
     connection.host.stats.revoked++;
     if (connection.session !== null) connection.session.will = null; // it may not publish any more
-    this.refuse(errors.notAuthorized, verdict.granted ? "the client is another user now" : verdict.reason);
+    this.refuse(errors.notAuthorized, isGranted ? "the client is another user now" : verdict?.reason);
     return false;
   }
 }
@@ -365,6 +367,11 @@ function costOf({ clientIdentifier, userName = "", password, will }: Connect): n
   const texts = 2 * (clientIdentifier.length + userName.length) + (password?.length ?? 0);
   const bytes = will === undefined ? 0 : 2 * will.topic.length + will.properties.length + will.payload.length;
   return Math.max(0, texts + bytes - CONNECT_BYTES_FREE);
+}
+
+/** Types hold nobody to anything who embeds the broker in JavaScript. */
+function isGrant(verdict: Step): verdict is Grant & { readonly data?: Uint8Array } {
+  return verdict?.granted === true && typeof verdict.userName === "string";
 }
 
 function isPromise(answer: Step | Promise<Step>): answer is Promise<Step> {

@@ -420,6 +420,8 @@ describe("when users or rules have changed", () => {
         throw new Error("no");
       },
       (): Verdict => grantTo("eve"),
+      () => undefined as unknown as Verdict,
+      () => ({ granted: true }) as unknown as Verdict,
     ]) {
       const all = setup();
       const client = entered(all, "c");
