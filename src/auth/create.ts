@@ -76,7 +76,7 @@ export interface AuthParts {
   readonly authenticate?: Authenticate | undefined;
 }
 
-/** Rejects with FileError for tables that cannot be read. The files are yet to be loaded: until then they know nobody. */
+/** Rejects with FileError for a wrong table. The files are yet to be loaded: until then they know nobody. */
 export async function createAuthentication(
   settings: AuthSettings,
   listeners: readonly AuthListener[],
