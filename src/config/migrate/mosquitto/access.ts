@@ -69,8 +69,6 @@ function addListener(job: MosquittoJob, listener: Listener): void {
     const was = `${wasText(identity)}: the certificate's name, whatever else there is`;
     connections.set("auth_chain", ["certificate"], { source: identity.source, was });
     connections.set("allow_anonymous", false, { source: identity.source, was: "was implied by it" });
-    const text = "a client that gives another user name than its certificate's is refused, not renamed";
-    draft.warn(identity.source, `${identity.name}: ${text}`);
     return;
   }
   const isVerified = tls?.get("verify_client_cert") === true;
