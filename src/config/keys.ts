@@ -15,6 +15,7 @@ import {
 import { CONNECTION_KEYS, LISTENER_KEYS, MQTT_LISTENER_KEYS, WS_LISTENER_KEYS } from "./listenerKeys.ts";
 import { SNI_KEYS, SNIFF_KEYS, TLS_KEYS } from "./transportKeys.ts";
 import { WEB_SOCKET_KEYS } from "./wsKeys.ts";
+import { ALERT_KEYS, CONSOLE_KEYS, METER_KEYS, PROMETHEUS_KEYS, SYS_KEYS } from "./serviceKeys.ts";
 
 export const TOP_KEYS = {
   id: {
@@ -169,6 +170,11 @@ export const SECTIONS: readonly Section[] = [
   { title: "[auth.limits]", keys: AUTH_LIMIT_KEYS },
   { title: "[authorization]", keys: AUTHORIZATION_KEYS },
   { title: "[[acl]]", keys: ACL_KEYS },
+  { title: "[console]", keys: CONSOLE_KEYS },
+  { title: "[prometheus]", keys: PROMETHEUS_KEYS, offUnlessGiven: true },
+  { title: "[sys]", keys: SYS_KEYS },
+  { title: "[metrics.alerts]", keys: ALERT_KEYS, offUnlessGiven: true },
+  { title: "[metrics.meters]", keys: METER_KEYS, offUnlessGiven: true },
   { title: "[bridge]", keys: BRIDGE_KEYS },
   { title: "[bridge.connections]", keys: BRIDGE_CONNECTION_KEYS },
   { title: "[bridge.transport.tls]", keys: BRIDGE_TLS_KEYS },

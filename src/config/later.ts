@@ -12,9 +12,6 @@ interface LaterSection {
 }
 
 const LATER: Readonly<Record<string, LaterSection>> = {
-  console: { feature: "the console is not there yet: nothing listens there" },
-  prometheus: { feature: "the metrics endpoint is not there yet: nothing listens there" },
-  metrics: { feature: "metrics as messages are not there yet: none is published", hasChildren: true },
   persistence: { feature: "messages are not stored on disk yet: a restart forgets them" },
 };
 

@@ -104,9 +104,9 @@ export function unknownKey(document: Document, path: Path, keys: Keys, children:
   const home = SECTIONS.find((section) => section.keys !== keys && Object.hasOwn(section.keys, name));
   const meant = nearest(name, [...Object.keys(keys), ...children]);
   let hint = `; known here: ${[...Object.keys(keys), ...children].join(", ")}`;
-  if (home !== undefined)
+  if (meant !== undefined) hint = `; did you mean ${meant}?`;
+  else if (home !== undefined)
     hint = `; it belongs ${home.title === "" ? "above the first section" : `in ${home.title}`}`;
-  else if (meant !== undefined) hint = `; did you mean ${meant}?`;
   problem(document, path, `${keyText(path)}: unknown key${hint}`);
 }
 

@@ -13,6 +13,7 @@ import { checkAddresses, LISTENER_SECTIONS, MEMORY_SHARE, readListeners } from "
 import { keyText, nearest } from "./problems.ts";
 import type { Document } from "./section.ts";
 import { problem, readSection, tableAt } from "./section.ts";
+import { readServices, SERVICE_SECTIONS, type ServiceSettings } from "./serviceSettings.ts";
 import { isPlainFilter, isTable, sizeText } from "./values.ts";
 
 export interface BrokerSettings {
@@ -20,6 +21,7 @@ export interface BrokerSettings {
   readonly listeners: readonly ListenerSettings[];
   readonly auth: AuthSettings;
   readonly authorization: AuthorizationSettings;
+  readonly services: ServiceSettings;
   /** TLS handshakes at one time; the host's own limit unless given. */
   readonly handshakesMax?: number;
 }
@@ -33,6 +35,7 @@ export function readSettings(document: Document, root: Table): BrokerSettings {
     ...LISTENER_SECTIONS,
     AUTH_SECTION,
     ...AUTHORIZATION_SECTIONS,
+    ...SERVICE_SECTIONS,
     ...LINK_SECTIONS,
     ...LATER_SECTIONS,
   ];
@@ -45,6 +48,7 @@ export function readSettings(document: Document, root: Table): BrokerSettings {
   const auth = readAuth(document, root);
   for (const listener of listeners) checkListenerAuth(document, listener, auth);
   const authorization = readAuthorization(document, root);
+  const services = readServices(document, root);
   checkLinks(document, root);
   for (const name of LATER_SECTIONS) warnOfLaterSection(document, name, root[name]);
   if (listeners.length === 0 && document.problems.length === 0) {
@@ -54,7 +58,7 @@ export function readSettings(document: Document, root: Table): BrokerSettings {
       'no listener is left to start: add a section such as [v4.1] with listen = "0.0.0.0:1883"',
     );
   }
-  return { router, listeners, auth, authorization, handshakesMax: values.max_handshakes };
+  return { router, listeners, auth, authorization, services, handshakesMax: values.max_handshakes };
 }
 
 /** The top-level keys alone; an unknown section is reported here, with the one that was probably meant. */

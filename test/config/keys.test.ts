@@ -27,6 +27,13 @@ import {
 import { parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 import { defaultToml } from "../../src/config/reference.ts";
+import {
+  ALERT_KEYS,
+  CONSOLE_KEYS,
+  METER_KEYS,
+  PROMETHEUS_KEYS,
+  SYS_KEYS,
+} from "../../src/config/serviceKeys.ts";
 import { SNI_KEYS, TLS_KEYS } from "../../src/config/transportKeys.ts";
 import { readAddress, readValue, sizeText } from "../../src/config/values.ts";
 import { Authority } from "../support/certificates.ts";
@@ -84,6 +91,9 @@ const ALL_AUTH = `[auth.file]\npath = "users"\n[auth.jwt]\n${JWT}\n[auth.http]\n
 const RULE = ['allow = ["publish"]', 'filters = ["a/%c"]'];
 const BRIDGE = ['name = "b"', 'addr = "other:1883"', 'sub_path = "a/#"'];
 
+const CONSOLE = ['listen = "127.0.0.1:1"', 'user = "u"', 'password = "p"'];
+const PROMETHEUS = ['listen = "127.0.0.1:1"'];
+
 /** Memory is large here, so that only the key's own range is in the way. */
 const ROOM = 'memory = "1TiB"';
 
@@ -137,6 +147,28 @@ const PLACES: readonly Place[] = [
     label: "[acl[0]] ",
     file: (line) =>
       `${ONE_LISTENER}\n[[acl]]\n${beside(line, line.startsWith("deny") ? RULE.slice(1) : RULE)}`,
+  },
+  {
+    keys: CONSOLE_KEYS,
+    label: "[console] ",
+    file: (line) => `${ONE_LISTENER}\n[console]\n${beside(line, CONSOLE)}`,
+  },
+  {
+    keys: PROMETHEUS_KEYS,
+    label: "[prometheus] ",
+    file: (line) =>
+      `${ONE_LISTENER}\n[prometheus]\n${beside(line, line.startsWith("port") ? [] : PROMETHEUS)}`,
+  },
+  { keys: SYS_KEYS, label: "[sys] ", file: (line) => `${ONE_LISTENER}\n[sys]\n${line}` },
+  {
+    keys: ALERT_KEYS,
+    label: "[metrics.alerts] ",
+    file: (line) => `${ONE_LISTENER}\n[metrics.alerts]\n${line}`,
+  },
+  {
+    keys: METER_KEYS,
+    label: "[metrics.meters] ",
+    file: (line) => `${ONE_LISTENER}\n[metrics.meters]\n${line}`,
   },
   {
     keys: BRIDGE_KEYS,

@@ -167,12 +167,8 @@ describe("a file of rumqttd", () => {
       ["max_read_len = 10240", "[router] max_read_len is an old key"],
       ["    max_inflight_size = 1024", "[v4.1.connections] max_inflight_size is an old key"],
       [`    capath = "${authority.cert}"`, "[v4.2.tls] capath has no effect"],
-      ["[console]", "[console] is ignored"],
       ["[bridge]", "[bridge] is ignored"],
-      ["[prometheus]", "[prometheus] is ignored"],
       ["[cluster]", "[cluster] is ignored"],
-      ["    [metrics.alerts]", "[metrics.alerts] is ignored"],
-      ["    [metrics.meters]", "[metrics.meters] is ignored"],
     ];
     expect(warnings).toHaveLength(rows.length);
     for (const [line, text] of rows) {

@@ -3,18 +3,20 @@
 import type { Authenticate } from "../../src/auth/embedded.ts";
 import type { Logger } from "../../src/base/logger.ts";
 import { type Broker, startBroker } from "../../src/broker.ts";
-import { NO_AUTHORIZATION } from "../../src/config/aclSettings.ts";
+import { type AuthorizationSettings, NO_AUTHORIZATION } from "../../src/config/aclSettings.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
 import { PLAIN_TCP } from "../../src/net/transport.ts";
 import { NO_LIMITS } from "../../src/net/limits.ts";
 import type { Access } from "../../src/net/access.ts";
 import { type AuthSettings, NO_AUTH } from "../../src/net/authSettings.ts";
+import { NO_SERVICES } from "../../src/config/serviceSettings.ts";
 import type { RouterSettings } from "../../src/router/settings.ts";
 
 export interface BrokerOverrides {
   readonly router?: Partial<RouterSettings>;
   readonly listener?: Partial<ListenerSettings>;
   readonly auth?: AuthSettings;
+  readonly authorization?: AuthorizationSettings;
   readonly access?: Access | Authenticate;
   readonly logger?: Logger;
 }
@@ -40,7 +42,7 @@ const MIB = 1 << 20;
 /** Short enough to serve tests as a clock: see Wire.timePasses. */
 export const CONNECT_TIMEOUT_MS = 2_200;
 
-const routerDefaults: RouterSettings = {
+export const routerDefaults: RouterSettings = {
   id: 0,
   memoryBytes: 64 * MIB,
   connectionsMax: 1_000,
@@ -88,8 +90,9 @@ export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<
     {
       router: { ...routerDefaults, ...overrides.router },
       listeners: [{ ...listenerDefaults, ...overrides.listener }],
-      authorization: NO_AUTHORIZATION,
+      authorization: overrides.authorization ?? NO_AUTHORIZATION,
       auth: overrides.auth ?? NO_AUTH,
+      services: NO_SERVICES,
     },
     overrides.logger ?? silentLogger,
     overrides.access ?? null,
