@@ -101,7 +101,7 @@ export class Topics {
       return;
     }
     this.mayRead = READ_PER_TURN;
-    if (++this.turns % WINDOW_TURNS !== 0) return;
+    if (++this.turns % WINDOW_TURNS !== 0 && this.turns > 1) return; // the first turn is a window of its own
     const seconds = Math.max(1, now - this.windowSinceMs) / 1000;
     this.windowSinceMs = now;
     for (const one of this.counted.values()) {

@@ -93,7 +93,8 @@ beginPublish();
 beginTopics();
 addEventListener("hashchange", () => {
   showView();
-  find("#content").focus();
+  find("#content").focus({ preventScroll: true });
+  scrollTo(0, 0);
 });
 document.addEventListener("visibilitychange", () => void refresh());
 setInterval(() => void refresh(), REFRESH_MS);

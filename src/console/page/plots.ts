@@ -42,10 +42,15 @@ export class Plot {
         legend: { show: false },
         cursor: { show: false },
         scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-        axes: [axis, { ...axis, size: 64, values: (_, splits) => splits.map((value) => format(value)) }],
+        axes: [axis, { ...axis, size: 80, values: (_, splits) => splits.map((value) => format(value)) }],
         series: [
           {},
-          ...lines.map(({ label, color }) => ({ label, stroke: style.getPropertyValue(color), width: 2 })),
+          ...lines.map(({ label, color }) => ({
+            label,
+            stroke: style.getPropertyValue(color),
+            width: 2,
+            points: { show: false },
+          })),
         ],
       },
       [this.times, ...this.values] as uPlot.AlignedData,
