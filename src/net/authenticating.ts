@@ -370,7 +370,7 @@ function costOf({ clientIdentifier, userName = "", password, will }: Connect): n
 }
 
 /** Types hold nobody to anything who embeds the broker in JavaScript. */
-function isGrant(verdict: Step): verdict is Grant & { readonly data?: Uint8Array } {
+function isGrant<T extends Step>(verdict: T): verdict is Extract<T, { granted: true }> {
   return verdict?.granted === true && typeof verdict.userName === "string";
 }
 
