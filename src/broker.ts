@@ -89,6 +89,7 @@ export async function startBroker(
     handshakesMax: settings.handshakesMax ?? HANDSHAKES_MAX,
     later: (turn) => void setImmediate(turn),
   });
+  host.router.ingest.cutsDenied = settings.authorization.refusedPublish === "disconnect";
   if (host.socketsMax < host.connectionsMax) {
     const fields = { max_connections: host.connectionsMax, descriptors, sockets: host.socketsMax };
     logger.warn(

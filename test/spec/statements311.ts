@@ -82,12 +82,7 @@ export const statements311: readonly Statement[] = statements([
   ["3.3.2-3", "server", "Delivered topics match the subscription's filter"],
   ["3.3.4-1", "both", "QoS decides the answer to a PUBLISH"],
   ["3.3.5-1", "server", "Overlapping filters deliver at the highest granted QoS"],
-  [
-    "3.3.5-2",
-    "server",
-    "An unauthorized PUBLISH is acknowledged or closes the connection",
-    "every connected client may publish to every topic until access control exists",
-  ],
+  ["3.3.5-2", "server", "An unauthorized PUBLISH is acknowledged or closes the connection"],
   ["3.6.1-1", "both", "PUBREL flags other than 0010 close the connection"],
   ["3.8.1-1", "both", "SUBSCRIBE flags other than 0010 close the connection"],
   ["3.8.3-1", "client", "Filters in SUBSCRIBE are UTF-8"],
