@@ -39,8 +39,9 @@ export function readTransport(
   values: SocketValues,
 ): TransportSettings {
   const { listen, webSocket } = values;
+  const mode = readMode(document, path, values.mode);
   return {
-    unix: listen?.unix == null ? null : { path: listen.unix, mode: readMode(document, path, values.mode) },
+    unix: listen?.unix == null ? null : { path: listen.unix, mode },
     tls: table["tls"] === undefined ? null : readTls(document, [...path, "tls"], table["tls"]),
     webSocket: webSocket === null ? null : readWebSocket(document, path, webSocket),
     isSniffing: values.sniff,
