@@ -39,6 +39,8 @@ const CONNECT_BYTES_FREE = 256;
 /** In no user name: identities and the broker's own sessions rely on it. */
 const NUL = "\u0000";
 
+const NO_VERDICT = "the answer is neither a grant nor a denial";
+
 const NO_DATA = new Uint8Array(0);
 const PACKET_UNLIMITED = 0xffff_ffff;
 
@@ -191,7 +193,7 @@ export class Authentication {
     if (isGrant(step)) this.granted(step, step.data ?? NO_DATA);
     else if (step?.granted === false) this.denied(step);
     else if (step?.granted === "continue" && this.exchange !== null) this.more(step.data);
-    else this.broken(new Error("the answer is neither a grant nor a denial"));
+    else this.broken(new Error(NO_VERDICT));
   }
 
   /** The client is to send more. [MQTT-4.12.0-2] */
@@ -340,25 +342,34 @@ export class Authentication {
 
   /** Users or rules have changed. False when the client has no grant any more: its connection has ended. */
   revise(): boolean {
-    const { connection, grant, access, attempt } = this;
+    const { connection, grant } = this;
     if (grant === null || connection.state >= ConnectionState.Closing) return false;
-    let verdict: Verdict;
-    try {
-      verdict = access.revise(grant, attempt);
-    } catch (failure) {
-      this.broken(failure);
-      return false;
-    }
-    const isGranted = isGrant(verdict);
-    if (isGranted && identityOf(verdict) === identityOf(grant)) {
+    const verdict = this.revised(grant);
+    if (verdict === null) return false;
+    if (isGrant(verdict) && identityOf(verdict) === identityOf(grant)) {
       this.keep(verdict);
       if (connection.session !== null) applyGrant(connection, verdict);
       return true;
     }
     connection.host.stats.revoked++;
     if (connection.session !== null) connection.session.will = null; // it may not publish any more
-    this.refuse(errors.notAuthorized, isGranted ? "the client is another user now" : verdict?.reason);
+    const why = isGrant(verdict) ? "the client is another user now" : verdict.reason;
+    this.refuse(errors.notAuthorized, why);
     return false;
+  }
+
+  /** What Access says now; null when it has failed, and the connection has ended. */
+  private revised(grant: Grant): Verdict | null {
+    let verdict: Verdict;
+    try {
+      verdict = this.access.revise(grant, this.attempt);
+    } catch (failure) {
+      this.broken(failure);
+      return null;
+    }
+    if (isGrant(verdict) || verdict?.granted === false) return verdict;
+    this.broken(new Error(NO_VERDICT));
+    return null;
   }
 }
 
