@@ -2,6 +2,7 @@
 
 import { do_not_optimize } from "mitata";
 import { Budget } from "../src/base/budget.ts";
+import { Residues } from "../src/net/residues.ts";
 import { FrameDecoder, FrameEvent } from "../src/net/webSocketDecoder.ts";
 import { FrameEncoder } from "../src/net/webSocketEncoder.ts";
 import { parseRequest } from "../src/net/webSocketRequest.ts";
@@ -58,7 +59,9 @@ function copyCase(): Case {
 function encodeCase(bytes: number): Case {
   const log = Buffer.alloc(1024 * 1024, 0x6d);
   const sink = { write: (_bytes: Uint8Array, _at: number, length: number): number => length };
-  const encoder = new FrameEncoder(sink, new Budget("residue", CHUNK_BYTES), 0);
+  const clock = { nowMs: () => 0, wallMs: () => 0 };
+  const residues = new Residues(new Budget("residues", log.length), clock, () => {});
+  const encoder = new FrameEncoder(sink, residues, { close() {} }, 0);
   let at = 0;
   const call = (): void => {
     if (encoder.write(log, at, bytes) !== bytes) throw new Error("bytes are missing");

@@ -19,6 +19,7 @@ import type { Layer } from "./layer.ts";
 import type { Newcomer } from "./lobby.ts";
 import { proxiedCertificate } from "./peerCertificate.ts";
 import { NEED_MORE_HEADER, type ProxyHeader, readProxyHeader } from "./proxyHeader.ts";
+import type { Residues } from "./residues.ts";
 import type { ListenerSettings } from "./settings.ts";
 import type { TlsKit } from "./tlsKit.ts";
 import { type WebSocketHost, WebSocketLayer } from "./webSocket.ts";
@@ -240,8 +241,8 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
     return this.host.router.budgets.partial;
   }
 
-  get residue(): Budget {
-    return this.host.router.budgets.residue;
+  get residues(): Residues {
+    return this.host.residues;
   }
 
   open(socket: Socket): Connection | null {

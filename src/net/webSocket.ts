@@ -7,9 +7,10 @@ import type { Budget } from "../base/budget.ts";
 import type { Closed } from "./closeCause.ts";
 import type { Socket } from "./connection.ts";
 import type { Layer } from "./layer.ts";
+import type { Residues } from "./residues.ts";
 import { CloseCode, closedBy, type Fault, faults } from "./webSocketClose.ts";
 import { FrameDecoder, FrameEvent, Opcode } from "./webSocketDecoder.ts";
-import { FrameEncoder } from "./webSocketEncoder.ts";
+import { type EncoderOwner, FrameEncoder } from "./webSocketEncoder.ts";
 import { type UnpackStatus as Status, Unpacker, UnpackStatus } from "./webSocketExtension.ts";
 import { HeadReader, HeadStatus, parseRequest } from "./webSocketRequest.ts";
 import type { WebSocketSettings } from "./webSocketSettings.ts";
@@ -29,7 +30,7 @@ export interface WebSocketHost {
   /** For what comes in parts and cannot be passed on yet. */
   readonly partial: Budget;
   /** For rests of cut frames. */
-  readonly residue: Budget;
+  readonly residues: Residues;
   /** The upgrade is done. Returns who takes the bytes, which writes to `socket`; null, and the socket is closed. */
   open(socket: Socket): Upper | null;
   /** There was no upgrade: the HTTP status, and why. */
@@ -41,7 +42,7 @@ type State = (typeof State)[keyof typeof State];
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
-export class WebSocketLayer implements Layer, Socket {
+export class WebSocketLayer implements Layer, Socket, EncoderOwner {
   private readonly lower: Socket;
   private readonly host: WebSocketHost;
   private state: State = State.Upgrading;
@@ -134,11 +135,12 @@ export class WebSocketLayer implements Layer, Socket {
     const { host } = this;
     this.head!.close();
     this.head = null;
-    this.encoder = new FrameEncoder(this.lower, host.residue, deflate?.windowBits ?? 0);
+    this.encoder = new FrameEncoder(this.lower, host.residues, this, deflate?.windowBits ?? 0);
     this.decoder = new FrameDecoder(deflate !== null);
     this.unpacker = deflate === null ? null : new Unpacker(host.messageBytesMax, host.partial);
     this.state = State.Open;
-    if (this.encoder.whole(response, response.length)) this.upper = host.open(this);
+    this.encoder.whole(response, response.length);
+    this.upper = host.open(this);
     if (this.upper !== null) return;
     this.release();
     this.lower.end();
@@ -194,10 +196,15 @@ export class WebSocketLayer implements Layer, Socket {
   private pong(): void {
     const payload = this.ping!;
     this.ping = null;
-    if (!this.encoder!.control(Opcode.Pong, payload, payload.length)) this.fail(faults.noMemory);
+    this.encoder!.control(Opcode.Pong, payload, payload.length);
   }
 
   // ---- ending
+
+  /** There is no memory for what it owes (EncoderOwner). */
+  close(cause: Closed): void {
+    this.upper?.close(cause);
+  }
 
   /** §5.5.1: the client's code goes back to it, and that was all. */
   private closedByPeer(decoder: FrameDecoder): void {

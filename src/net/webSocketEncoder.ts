@@ -2,14 +2,15 @@
 // wherever that is: a message is no packet [MQTT-6.0.0-2]. A frame that has begun to leave is the encoder's: what the
 // socket does not take of it is kept here, and nothing else leaves before it. @hot
 
-import type { Budget } from "../base/budget.ts";
+import { type Closed, CloseCause } from "./closeCause.ts";
 import type { ByteSink } from "./outbound.ts";
+import type { Holder, Residues } from "./residues.ts";
 import { CONTROL_BYTES_MAX, FIN, LENGTH_16, Opcode } from "./webSocketDecoder.ts";
 import { pack } from "./webSocketExtension.ts";
 
 /** Payload of one frame: as much as a socket that is full may leave to be kept. */
 export const FRAME_BYTES = 16 * 1024;
-/** The same while much of the budget for kept bytes is used. */
+/** The same while little of the room for kept bytes is left. */
 export const FRAME_BYTES_SHORT = 128;
 const FRAMES_PER_WRITE = 8;
 /** Header of a frame of more than 125 bytes; a full frame always has this one. */
@@ -34,45 +35,62 @@ const scratch = Buffer.allocUnsafeSlow(PAGE_BYTES + SCRATCH_BYTES);
 const copyInto: (this: Uint8Array, target: Buffer, at: number, from: number, end: number) => number =
   Buffer.prototype.copy;
 
-export class FrameEncoder {
+/** Whose encoder it is. */
+export interface EncoderOwner {
+  close(cause: Closed): void;
+}
+
+export class FrameEncoder implements Holder {
   private readonly sink: ByteSink;
-  private readonly budget: Budget;
+  private readonly residues: Residues;
+  private readonly owner: EncoderOwner;
   /** Agreed window of permessage-deflate, 9..15; 0 without it. */
   private readonly windowBits: number;
   private rest: Buffer = NOTHING;
   private restAt = 0;
+  /** A cut frame has lost its rest: nothing can follow, and the owner is about to close. */
+  private isAbandoned = false;
+  sentBytes = 0;
 
-  constructor(sink: ByteSink, budget: Budget, windowBits: number) {
+  constructor(sink: ByteSink, residues: Residues, owner: EncoderOwner, windowBits: number) {
     this.sink = sink;
-    this.budget = budget;
+    this.residues = residues;
+    this.owner = owner;
     this.windowBits = windowBits;
   }
 
-  /** The rest of a frame waits for the socket: nothing can be written. */
+  get heldBytes(): number {
+    return this.rest.length;
+  }
+
+  /** The rest of a frame waits for the socket, or is lost: nothing can be written. */
   get owes(): boolean {
-    return this.restAt < this.rest.length;
+    return this.isAbandoned || this.restAt < this.rest.length;
+  }
+
+  private send(bytes: Buffer, at: number, length: number): number {
+    const wrote = this.sink.write(bytes, at, length);
+    if (wrote > 0) this.sentBytes += wrote;
+    return wrote;
   }
 
   /**
    * Sends bytes[at, at+length) as binary messages. Returns how many bytes have left or are kept in the rest of a begun
-   * frame, 0 when the socket is full, negative when it is gone or the rest cannot be kept.
+   * frame, 0 when the socket is full, negative when it is gone.
    */
   write(bytes: Uint8Array, at: number, length: number): number {
     if (this.owes) return 0;
     if (this.windowBits > 0) return this.writePacked(bytes, at, length);
-    const frame = 2 * this.budget.used < this.budget.bytesMax ? FRAME_BYTES : FRAME_BYTES_SHORT;
+    const frame = this.residues.shareBytes >= 2 * FRAME_BYTES ? FRAME_BYTES : FRAME_BYTES_SHORT;
     const perWrite = Math.floor(SCRATCH_BYTES / (frame + HEADER_BYTES)) * frame;
     let taken = 0;
     while (taken < length) {
       const count = Math.min(length - taken, perWrite);
       const from = (at + taken + PAGE_BYTES / 2) & (PAGE_BYTES - CACHE_LINE_BYTES);
       const total = compose(from, bytes, at + taken, count, frame) - from;
-      const wrote = this.sink.write(scratch, from, total);
+      const wrote = this.send(scratch, from, total);
       if (wrote < 0) return wrote;
-      if (wrote < total) {
-        const accepted = this.keepCut(from, wrote, count, frame);
-        return accepted < 0 ? accepted : taken + accepted;
-      }
+      if (wrote < total) return taken + this.keepCut(from, wrote, count, frame);
       taken += count;
     }
     return taken;
@@ -86,17 +104,21 @@ export class FrameEncoder {
     if (wrote === frameAt) return settled;
     const body = Math.min(frame, count - settled);
     const end = frameAt + headerBytes(body) + body;
-    return this.keep(scratch, from + wrote, from + end) ? settled + body : -1;
+    this.keep(scratch, from + wrote, from + end);
+    return settled + body;
   }
 
-  /** Keeps a copy of bytes[at, end). False when the budget is used up. */
-  private keep(bytes: Buffer, at: number, end: number): boolean {
-    if (at === end) return true;
-    if (!this.budget.take(end - at)) return false;
+  /** Keeps a copy of bytes[at, end), or ends the connection when there is no room for it. */
+  private keep(bytes: Buffer, at: number, end: number): void {
+    if (at === end) return;
+    if (!this.residues.take(this, end - at)) {
+      this.isAbandoned = true;
+      queueMicrotask(() => this.closeAbandoned()); // not within a write of the connection
+      return;
+    }
     this.rest = Buffer.allocUnsafeSlow(end - at);
     bytes.copy(this.rest, 0, at, end);
     this.restAt = 0;
-    return true;
   }
 
   private writePacked(bytes: Uint8Array, at: number, length: number): number {
@@ -108,44 +130,55 @@ export class FrameEncoder {
         packed === null
           ? compose(0, bytes, at + taken, count, FRAME_BYTES)
           : header(0, BINARY_PACKED, packed.length) + packed.copy(scratch, headerBytes(packed.length));
-      const wrote = this.sink.write(scratch, 0, total);
+      const wrote = this.send(scratch, 0, total);
       if (wrote < 0) return wrote;
       if (wrote === 0) break;
-      if (!this.keep(scratch, wrote, total)) return -1;
+      this.keep(scratch, wrote, total);
       taken += count;
     }
     return taken;
   }
 
-  /** Sends a control frame between frames. False when the socket is gone, or cut it and the rest cannot be kept. */
-  control(opcode: number, payload: Uint8Array, length: number): boolean {
+  /** Sends a control frame; call it between frames. */
+  control(opcode: number, payload: Uint8Array, length: number): void {
     header(0, FIN | opcode, length);
     copyInto.call(payload, scratch, HEADER_BYTES_SHORT, 0, Math.min(length, CONTROL_BYTES_MAX));
-    return this.whole(scratch, HEADER_BYTES_SHORT + length);
+    this.whole(scratch, HEADER_BYTES_SHORT + length);
   }
 
-  /** Sends bytes[0, length) as they are; what the socket does not take is kept. False as with control(). */
-  whole(bytes: Buffer, length: number): boolean {
-    const wrote = this.sink.write(bytes, 0, length);
-    return wrote >= 0 && this.keep(bytes, wrote, length);
+  /** Sends bytes[0, length) as they are; what the socket does not take is kept. */
+  whole(bytes: Buffer, length: number): void {
+    const wrote = this.send(bytes, 0, length);
+    if (wrote >= 0) this.keep(bytes, wrote, length);
   }
 
-  /** The socket takes bytes again. True when no rest is left. */
+  /** The socket takes bytes again. True when nothing is owed. */
   flush(): boolean {
-    if (!this.owes) return true;
+    if (this.isAbandoned) return false;
     const length = this.rest.length - this.restAt;
-    const wrote = this.sink.write(this.rest, this.restAt, length);
+    if (length === 0) return true;
+    const wrote = this.send(this.rest, this.restAt, length);
     this.restAt += Math.max(0, wrote);
     if (wrote < length) return false;
     this.close();
     return true;
   }
 
+  abandon(): void {
+    this.isAbandoned = true;
+    this.close();
+  }
+
+  closeAbandoned(): void {
+    this.owner.close(CloseCause.noMemory);
+  }
+
   /** Gives its memory back. */
   close(): void {
-    this.budget.give(this.rest.length);
+    const { length } = this.rest;
     this.rest = NOTHING;
     this.restAt = 0;
+    if (length > 0) this.residues.give(this, length);
   }
 }
 

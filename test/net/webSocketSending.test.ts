@@ -3,7 +3,6 @@
 
 import { describe, expect, test } from "bun:test";
 import { heapStats } from "bun:jsc";
-import { Budget } from "../../src/base/budget.ts";
 import { FRAME_BYTES, FRAME_BYTES_SHORT, FrameEncoder } from "../../src/net/webSocketEncoder.ts";
 import { type Random, seeds, withSeed } from "../sim/random.ts";
 import { clientFrame, LowerSocket, serverFrames, WebSocketBench } from "../support/webSocket.ts";
@@ -115,22 +114,42 @@ describe("a socket that takes a part", () => {
     expect(bench.upper.drains).toBe(1);
   });
 
-  test("no memory for the rest: the socket counts as gone", () => {
+  test("no memory for the rest: the connection ends, and why", async () => {
     const bench = WebSocketBench.open({ residueBytes: 50 });
     bench.lower.room = 10;
-    expect(bench.layer.write(log, 0, 100)).toBeLessThan(0);
-    bench.layer.end();
-    expect(bench.residue.used).toBe(0);
-    expect(bench.lower.ended).toBe(true);
+    bench.layer.write(log, 0, 100);
+    expect([bench.upper.cause, bench.lower.ended]).toEqual([null, false]); // not within the write
+    bench.feed(PING);
+    bench.layer.drain();
+    expect(bench.layer.write(log, 0, 100)).toBe(0);
+    await Promise.resolve();
+    expect(bench.upper.cause?.cause).toBe("no_memory");
+    expect([bench.lower.ended, bench.lower.bytes.length, bench.residue.used]).toEqual([true, 10, 0]);
   });
 
-  test("frames become short while half of the memory for rests is used", () => {
-    const bench = WebSocketBench.open({ residueBytes: 1000 });
-    bench.residue.take(500);
+  test("who makes no progress gives way to others", async () => {
+    const bench = WebSocketBench.open({ residueBytes: 1_000 });
+    bench.lower.room = 10;
+    bench.layer.write(log, 0, 100);
+    expect(bench.residue.used).toBe(92);
+    bench.nowMs += 1_000;
+    expect(bench.residue.take(990)).toBe(true);
+    expect(bench.layer.write(log, 0, 100)).toBe(0);
+    bench.lower.room = 1_000;
+    bench.layer.drain();
+    bench.residues.closeAbandoned();
+    expect(bench.upper.cause?.cause).toBe("no_memory");
+    expect([bench.lower.ended, bench.lower.bytes.length, bench.residue.used]).toEqual([true, 10, 990]);
+  });
+
+  test("frames become short while little of the memory for rests is left", () => {
+    const bench = WebSocketBench.open();
+    bench.residue.take(bench.residue.bytesMax - 100_000);
+    const used = bench.residue.used;
     bench.lower.room = 10_000;
     const accepted = bench.layer.write(log, 0, 100_000);
     expect(accepted).toBeLessThanOrEqual(10_000);
-    expect(bench.residue.used - 500).toBeLessThan(FRAME_BYTES_SHORT);
+    expect(bench.residue.used - used).toBeLessThan(FRAME_BYTES_SHORT);
     bench.lower.room = Number.POSITIVE_INFINITY;
     bench.layer.drain();
     const { frames } = serverFrames(bench.lower.bytes);
@@ -197,19 +216,19 @@ describe("a pong", () => {
     expect([frames.map(({ payload }) => payload.toString()), rest.length]).toEqual([["ping", "ping"], 0]);
   });
 
-  test("without memory for its rest ends the connection", () => {
+  test("without memory for its rest ends the connection", async () => {
     const bench = WebSocketBench.open({ residueBytes: 2 });
     bench.lower.room = 1;
     bench.feed(PING);
-    expect(bench.upper.cause?.cause).toBe("websocket");
-    expect(bench.lower.ended).toBe(true);
-    expect(bench.residue.used).toBe(0);
+    await Promise.resolve();
+    expect(bench.upper.cause?.cause).toBe("no_memory");
+    expect([bench.lower.ended, bench.residue.used]).toEqual([true, 0]);
   });
 });
 
 /** What one connection does with a socket that takes what it likes. */
 function play(random: Random): void {
-  const bench = WebSocketBench.open({ residueBytes: random.pick([40_000, 1_000_000]) });
+  const bench = WebSocketBench.open({ residueBytes: random.pick([260_000, 1_000_000]) });
   const { lower, layer, upper } = bench;
   const most = random.pick([1, 3, 130, 5_000, 40_000, 400_000]);
   lower.mostPerWrite = () => (random.chance(0.2) ? 0 : random.between(0, most));
@@ -257,11 +276,8 @@ describe("seeded sockets: the client reads what was accepted, frames are never c
 });
 
 test("writing allocates nothing", () => {
-  const encoder = new FrameEncoder(
-    { write: (_bytes, _at, length) => length },
-    new Budget("residue", 1000),
-    0,
-  );
+  const { residues } = new WebSocketBench();
+  const encoder = new FrameEncoder({ write: (_bytes, _at, length) => length }, residues, { close() {} }, 0);
   const work = (): void => {
     for (let i = 0; i < 2000; i++) encoder.write(log, i, 100_000);
   };

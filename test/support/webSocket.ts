@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { Budget } from "../../src/base/budget.ts";
 import type { Closed } from "../../src/net/closeCause.ts";
 import type { Socket } from "../../src/net/connection.ts";
+import { Residues } from "../../src/net/residues.ts";
 import { type Upper, WebSocketLayer } from "../../src/net/webSocket.ts";
 import { ANY, type WebSocketSettings } from "../../src/net/webSocketSettings.ts";
 
@@ -201,6 +202,8 @@ export class WebSocketBench {
   readonly lower = new LowerSocket();
   readonly partial: Budget;
   readonly residue: Budget;
+  readonly residues: Residues;
+  nowMs = 1_000;
   readonly layer: WebSocketLayer;
   readonly uppers: UpperSpy[] = [];
   readonly refusals: [status: number, message: string][] = [];
@@ -209,11 +212,13 @@ export class WebSocketBench {
     const { path = ANY, origins = [ANY], compression = false } = options;
     this.partial = new Budget("partial", options.partialBytes ?? MIB);
     this.residue = new Budget("residue", options.residueBytes ?? MIB);
+    const clock = { nowMs: () => this.nowMs, wallMs: () => 0 };
+    this.residues = new Residues(this.residue, clock, () => {});
     this.layer = new WebSocketLayer(this.lower, {
       settings: { path, origins, compression },
       messageBytesMax: options.messageBytesMax ?? 64 * 1024,
       partial: this.partial,
-      residue: this.residue,
+      residues: this.residues,
       open: (socket) => {
         if (options.turnAway) return null;
         const upper = new UpperSpy(socket);
