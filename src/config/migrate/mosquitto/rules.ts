@@ -195,7 +195,7 @@ export const MOSQUITTO_RULES: Readonly<Record<string, MosquittoRule>> = {
   log_timestamp: { scope: "broker", gone: LOG },
   log_timestamp_format: { scope: "broker", gone: LOG },
   connection_messages: { scope: "broker", gone: LOG },
-  sys_interval: { scope: "broker", to: { in: ["metrics"], key: "sys_interval" }, is: "integer" },
+  sys_interval: { scope: "broker", to: { in: ["sys"], key: "interval" }, is: "integer" },
   enable_control_api: { scope: "broker", gone: "[console] answers what $CONTROL did" },
 
   // The process.
