@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import type { AccessControl } from "./auth/accessControl.ts";
 import { Acl } from "./auth/acl.ts";
 import { parseAclFile, withAclFile } from "./auth/aclFile.ts";
-import type { AclRules } from "./auth/aclRule.ts";
+import type { AclRule } from "./auth/aclRule.ts";
 import {
   type AuthFile,
   type Authentication,
@@ -27,7 +27,9 @@ export interface BrokerAccess {
   readonly access: AccessControl;
   readonly authentication: Authentication;
   /** Loads each file anew when it has changed; `changed` is called when what it says is in force. */
-  watch(files: FileWatch, changed: () => void): void;
+  watch(files: FileWatch, changed: () => void): () => void;
+  /** Other rules of the configuration are in force from now on; the file of rules stays the one that it is. */
+  authorize(settings: AuthorizationSettings): void;
 }
 
 export interface AccessParts {
@@ -42,11 +44,11 @@ export async function openAccess(settings: BrokerSettings, parts: AccessParts): 
   const { auth, authorization, listeners } = settings;
   const isOpen = listeners.every((listener) => asksNobody(listener, auth) && !isTenantRuled(listener));
   if (isOpen && !hasRules(authorization) && parts.authenticate === undefined) return null;
-  const acl = new Acl(authorization);
+  const rules = new Rules(authorization);
   const rightsOf: Parameters<typeof createAuthentication>[2]["rightsOf"] = (identity, attempt) => {
     const { userName, tenant, claims } = identity;
     const { clientIdentifier, listener } = attempt;
-    return acl.rightsOf({ userName, tenant, claims, clientIdentifier, listener });
+    return rules.acl.rightsOf({ userName, tenant, claims, clientIdentifier, listener });
   };
   const listenerOf = (listener: ListenerSettings): AuthListener => {
     const isFree = asksNobody(listener, auth) && parts.authenticate === undefined;
@@ -57,28 +59,32 @@ export async function openAccess(settings: BrokerSettings, parts: AccessParts): 
     createAuthentication(auth, listeners.map(listenerOf), { ...parts, rightsOf }),
   );
   if (authentication === undefined) throw new ConfigError(problems);
-  const all = [...authentication.files, ...aclFiles(acl, authorization)];
+  const all = [...authentication.files, ...rules.files];
   for (const file of all) problems.push(...(await load(file)));
   if (problems.length > 0) throw new ConfigError(problems);
   const { logger } = parts;
   return {
     access: authentication.access,
     authentication,
+    authorize: (settings) => rules.replace(settings),
     watch(files, changed) {
-      for (const file of all) {
+      const ends = all.map((file) =>
         files.watch([file.path], () => {
           void reloaded(file, logger).then((isLoaded) => {
             if (!isLoaded) return;
             authentication.forget();
             changed();
           });
-        });
-      }
+        }),
+      );
+      return () => {
+        for (const end of ends) end();
+      };
     },
   };
 }
 
-function hasRules({ rules, otherwise, aclFile }: AuthorizationSettings): boolean {
+export function hasRules({ rules, otherwise, aclFile }: AuthorizationSettings): boolean {
   return rules.length > 0 || aclFile !== null || Object.values(otherwise).includes(false);
 }
 
@@ -101,13 +107,37 @@ function authListener(listener: ListenerSettings, allowAnonymous: boolean): Auth
   };
 }
 
-function aclFiles(acl: Acl, settings: AuthorizationSettings): AuthFile[] {
-  const { aclFile: path, wideSubscriptions } = settings;
-  if (path === null) return [];
-  const base: AclRules = settings;
-  const replace = async (text: string): Promise<void> =>
-    acl.replace(withAclFile(base, parseAclFile(text, path), wideSubscriptions));
-  return [{ path, what: "the file of rules", load: replace }];
+/** The rules in force: those of the configuration, and behind them those of the file that it names. */
+class Rules {
+  readonly acl: Acl;
+  readonly files: readonly AuthFile[];
+  private settings: AuthorizationSettings;
+  private fromFile: readonly AclRule[] | null = null;
+
+  constructor(settings: AuthorizationSettings) {
+    this.settings = settings;
+    this.acl = new Acl(settings);
+    const { aclFile: path } = settings;
+    this.files = path === null ? [] : [this.fileAt(path)];
+  }
+
+  private fileAt(path: string): AuthFile {
+    return {
+      path,
+      what: "the file of rules",
+      load: async (text) => {
+        this.fromFile = parseAclFile(text, path);
+        this.replace(this.settings);
+      },
+    };
+  }
+
+  replace(settings: AuthorizationSettings): void {
+    this.settings = settings;
+    const { fromFile } = this;
+    const { wideSubscriptions } = settings;
+    this.acl.replace(fromFile === null ? settings : withAclFile(settings, fromFile, wideSubscriptions));
+  }
 }
 
 /** What is wrong with the file; nothing when it is in force now. */

@@ -1,20 +1,21 @@
 // Broker: the composition root. It makes the router and its listeners, drives their clocks and says what happened.
 
 import { readFileSync } from "node:fs";
-import { type BrokerAccess, openAccess } from "./access.ts";
+import { type BrokerAccess, hasRules, openAccess } from "./access.ts";
 import type { Authenticate } from "./auth/embedded.ts";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
+import type { AuthorizationSettings } from "./config/aclSettings.ts";
 import { FileWatch, WATCH_MS } from "./config/fileWatch.ts";
 import type { BrokerSettings } from "./config/settings.ts";
 import type { Access } from "./net/access.ts";
+import { Listeners } from "./listeners.ts";
 import { CloseCause } from "./net/closeCause.ts";
 import type { Connection } from "./net/connection.ts";
 import type { ConnectionStats } from "./net/connectionStats.ts";
 import { HANDSHAKES_MAX, Host, TICK_MS } from "./net/host.ts";
 import { HostLog } from "./net/hostLog.ts";
-import { Listener } from "./net/listener.ts";
-import { TlsFileError, tlsFiles } from "./net/tlsKit.ts";
+import type { Listener } from "./net/listener.ts";
 import { transportNames } from "./net/transport.ts";
 import { errors } from "./packet/error.ts";
 import { Router } from "./router/router.ts";
@@ -40,8 +41,16 @@ export interface Broker {
   readonly connectionStats: ConnectionStats;
   /** Users or rules have changed: connected clients are judged anew, those that lost their grant are cut. */
   reauthorise(): Promise<void>;
+  /** Other rules are in force from now on, in place of those that the configuration had. */
+  authorize(settings: AuthorizationSettings): Promise<void>;
   /** Loads every file anew that the configuration names; connections that stand keep what they have. */
   reload(): void;
+  /**
+   * Puts other settings in force for what comes from now on: listeners, limits, users, rules. What the router was made
+   * with stays; clients that a change of users or rules concerns are judged anew, the rest notice nothing. Rejects as
+   * startBroker does, and then nothing has changed.
+   */
+  apply(settings: BrokerSettings): Promise<void>;
   /** Tells v5 clients, closes everything and resolves when nothing is left open. */
   stop(): Promise<void>;
 }
@@ -89,7 +98,8 @@ export async function startBroker(
     handshakesMax: settings.handshakesMax ?? HANDSHAKES_MAX,
     later: (turn) => void setImmediate(turn),
   });
-  host.router.ingest.cutsDenied = settings.authorization.refusedPublish === "disconnect";
+  const { ingest } = host.router;
+  ingest.cutsDenied = settings.authorization.refusedPublish === "disconnect";
   if (host.socketsMax < host.connectionsMax) {
     const fields = { max_connections: host.connectionsMax, descriptors, sockets: host.socketsMax };
     logger.warn(
@@ -99,33 +109,51 @@ export async function startBroker(
   }
   const given = typeof access === "function" ? null : access;
   const authenticate = typeof access === "function" ? access : undefined;
-  const opened =
-    given === null ? await openAccess(settings, { clock: systemClock, logger, authenticate }) : null;
+  const parts = { clock: systemClock, logger, authenticate };
+  let present = settings;
+  let opened = given === null ? await openAccess(settings, parts) : null;
   host.access = given ?? opened?.access ?? null;
   log.host = host;
-  const listeners = await listen(settings, host);
   const files = new FileWatch();
+  const listeners = new Listeners(host, files, logger);
+  await listeners.start(settings.listeners);
   const reauthorise = (): Promise<void> =>
     host.reauthorise(() => new Promise((resolve) => void setImmediate(resolve)));
-  for (const listener of listeners) watchTls(listener, files, logger);
-  opened?.watch(files, () => void reauthorise());
+  const watchAccess = (): (() => void) => opened?.watch(files, () => void reauthorise()) ?? (() => {});
+  let unwatchAccess = watchAccess();
   const timers = [setInterval(() => host.tick(), TICK_MS), setInterval(() => files.look(), WATCH_MS)];
   let stopped: Promise<void> | null = null;
+  const apply = async (next: BrokerSettings): Promise<void> => {
+    const isOther = given === null && !isSameAccess(present, next);
+    const hasOtherRules = !Bun.deepEquals(present.authorization, next.authorization);
+    const other = isOther ? await openAccess(next, parts) : opened;
+    (await listeners.prepare(next.listeners))();
+    present = next;
+    host.limit(next.router.connectionsMax);
+    host.router.ingest.cutsDenied = next.authorization.refusedPublish === "disconnect";
+    if (isOther) {
+      unwatchAccess();
+      opened = other;
+      host.access = opened?.access ?? null;
+      unwatchAccess = watchAccess();
+    } else if (hasOtherRules) opened?.authorize(next.authorization);
+    if (isOther || hasOtherRules) await reauthorise();
+  };
   return {
-    listeners: listeners.map(({ settings, port }) => ({
-      section: settings.section,
-      name: settings.name,
-      host: settings.transport.unix?.path ?? settings.host,
-      port,
-      transports: transportNames(settings.transport),
-    })),
+    get listeners() {
+      return [...listeners].map(listeningAt);
+    },
     files,
     reload: () => files.reloadAll(),
     host,
-    access: opened,
+    get access() {
+      return opened;
+    },
     router: host.router,
     connectionStats: host.stats,
     reauthorise,
+    authorize: (authorization) => apply({ ...present, authorization }),
+    apply,
     stop() {
       stopped ??= stop(host, listeners, timers, logger);
       return stopped;
@@ -133,52 +161,42 @@ export async function startBroker(
   };
 }
 
-/** Every listener, listening. Rejects with the error of the first that cannot, with its `address` and `section`. */
-async function listen(settings: BrokerSettings, host: Host): Promise<Listener[]> {
-  const listeners: Listener[] = [];
-  for (const one of settings.listeners) {
-    const { section, transport } = one;
-    try {
-      const listener = new Listener(one, host);
-      await listener.start();
-      listeners.push(listener);
-    } catch (error) {
-      for (const open of listeners) open.stop();
-      if (error instanceof TlsFileError) throw error;
-      const address = transport.unix?.path ?? `${one.host}:${one.port}`;
-      throw Object.assign(error as Error, { address, section });
-    }
-  }
-  return listeners;
+function listeningAt({ settings, port }: Listener): ListeningAt {
+  return {
+    section: settings.section,
+    name: settings.name,
+    host: settings.transport.unix?.path ?? settings.host,
+    port,
+    transports: transportNames(settings.transport),
+  };
 }
 
-/** Certificates, keys, authorities and CRLs of `listener` that are replaced serve the next connections. */
-function watchTls(listener: Listener, files: FileWatch, logger: Logger): void {
-  const { section, transport } = listener.settings;
-  if (transport.tls === null) return;
-  files.watch(tlsFiles(transport.tls), () => {
-    try {
-      listener.reload();
-      const until = new Date(listener.tlsKit?.expiresWallMs ?? 0).toISOString();
-      logger.info({ listener: section, until }, `[${section}.tls]: the files are loaded anew`);
-      for (const warning of listener.tlsKit?.warnings ?? []) logger.warn({ listener: section }, warning);
-    } catch (error) {
-      if (!(error instanceof TlsFileError)) throw error;
-      const { path, reason } = error;
-      logger.error(
-        { listener: section, path },
-        `[${section}.tls] ${path}: ${reason}; what was loaded before stays`,
-      );
-    }
+/** Under both the same are asked, and in the same way; rules of the configuration may differ where there are some. */
+function isSameAccess(a: BrokerSettings, b: BrokerSettings): boolean {
+  const of = ({ auth, authorization, listeners }: BrokerSettings): unknown => ({
+    auth,
+    hasRules: hasRules(authorization),
+    aclFile: authorization.aclFile,
+    listeners: listeners.map(
+      ({ section, users, authChain, allowAnonymous, transport: { tls, trustedProxies } }) => ({
+        section,
+        users,
+        authChain,
+        allowAnonymous,
+        tls,
+        trustedProxies,
+      }),
+    ),
   });
+  return Bun.deepEquals(of(a), of(b));
 }
 
 /**
  * Publishers go first; what was acknowledged to them is delivered to the subscribers that take it within DRAIN_MS; then
  * these go. v5 clients are told 0x8B.
  */
-async function stop(host: Host, listeners: Listener[], timers: Timer[], logger: Logger): Promise<void> {
-  for (const listener of listeners) listener.stop();
+async function stop(host: Host, listeners: Listeners, timers: Timer[], logger: Logger): Promise<void> {
+  listeners.stop();
   host.lobby.closeAll(CloseCause.shuttingDown);
   for (const connection of [...host.open]) {
     if ((connection.session?.byText.size ?? 0) === 0) connection.fail(errors.serverShuttingDown);

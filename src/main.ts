@@ -12,6 +12,7 @@ import type { LoadedConfig } from "./config/load.ts";
 import { loadConfig } from "./config/load.ts";
 import type { ProgramLogger } from "./config/logger.ts";
 import { createLogger } from "./config/logger.ts";
+import { ConfigError } from "./config/problems.ts";
 import { logConfig, logListeners, startFailure } from "./config/startup.ts";
 
 const EXIT_FAILED = 1;
@@ -71,6 +72,14 @@ function reload(): void {
   if (broker === undefined || stoppingSince !== undefined) return;
   logger.info({ signal: "SIGHUP" }, "loading the files anew on SIGHUP");
   broker.reload();
+  try {
+    const { settings } = loadConfig(commandLine.config);
+    broker.authorize(settings.authorization).catch(fault); // nothing else of the configuration can change
+  } catch (error) {
+    if (!(error instanceof ConfigError)) fault(error);
+    for (const problem of error.problems)
+      logger.error({}, `the configuration is not taken, its rules stay as they were: ${problem}`);
+  }
 }
 
 function stop(signal: StopSignal): void {

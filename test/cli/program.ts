@@ -18,7 +18,7 @@ export interface Running {
   output(): string;
   /** The port of the first listener that a JSON log tells of. */
   port(): Promise<number>;
-  kill(signal: "SIGINT" | "SIGTERM"): void;
+  kill(signal: "SIGINT" | "SIGTERM" | "SIGHUP"): void;
   readonly outcome: Promise<Outcome>;
 }
 
