@@ -61,7 +61,7 @@ type Step = (typeof Step)[keyof typeof Step];
 const FIRST_OF_TLS = 0x16;
 const FIRST_OF_HTTP = 0x47; // the G of GET
 /** A ClientHello is smaller; more of it does not wait here. */
-const HELD_BYTES_MAX = 32 * 1024;
+const HELD_BYTES_MAX = 16 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 /** What becomes of bytes that nobody needs. */
@@ -78,6 +78,8 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   private carrier: Carrier;
   private step: Step = Step.FirstByte;
   private held: Buffer = NOTHING;
+  /** What it has taken of the strangers' budget. */
+  private heldCost = 0;
   private isSecured = false;
   private certificate: PeerCertificate | null = null;
   private upgrading: Layer = NOBODY;
@@ -190,14 +192,14 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
     this.held = hello;
     if (this.host.lobby.gate.enter(this)) return;
     this.accepted.pause();
-    this.held = NOTHING;
+    this.held = NOTHING; // the chunk is not ours any longer
     this.hold(hello);
   }
 
   /** There is a place for this handshake. */
   start(): void {
     const hello = this.held;
-    this.held = NOTHING;
+    this.letGo();
     this.step = Step.Securing;
     const carrier = this.accepted.secure(this.place.tlsKit!, hello, this);
     this.accepted.layer = NOBODY;
@@ -286,7 +288,7 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   private done(cause: Closed): void {
     if (this.step === Step.Done) return;
     this.step = Step.Done;
-    this.held = NOTHING;
+    this.letGo();
     this.host.lobby.gate.leave(this);
     this.host.left(this, cause);
   }
@@ -294,6 +296,16 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   /** Keeps a copy of what a ClientHello begins with. No client says more before it is answered. */
   private hold(chunk: Buffer): void {
     if (this.held.length + chunk.length > HELD_BYTES_MAX) this.close(CloseCause.tooEager);
-    else this.held = Buffer.concat([this.held, chunk]);
+    else if (!this.host.router.budgets.strangers.take(chunk.length)) this.close(CloseCause.noMemory);
+    else {
+      this.heldCost += chunk.length;
+      this.held = Buffer.concat([this.held, chunk]);
+    }
+  }
+
+  private letGo(): void {
+    this.held = NOTHING;
+    this.host.router.budgets.strangers.give(this.heldCost);
+    this.heldCost = 0;
   }
 }

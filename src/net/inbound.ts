@@ -96,12 +96,14 @@ export class Inbound {
   private walk(chunk: Buffer, out: ByteWriter): void {
     let at = 0;
     const { partial } = this;
+    const { connection } = this;
+    const { state } = connection;
     if (partial !== null && partial.length > 0) {
       if (!this.partialWaits) {
         const status = partial.add(chunk, 0, chunk.length, this.packetBytesMax);
         if (status === PartialStatus.NeedMore) return;
         if (status !== PartialStatus.Whole) {
-          this.connection.fail(partialError(status));
+          connection.fail(partialError(status));
           return;
         }
         at = partial.taken;
@@ -115,18 +117,21 @@ export class Inbound {
         return;
       }
       partial.clear();
+      if (state < ConnectionState.Connected) this.partial = null; // its budget was the strangers'
       if (done < length) return;
     }
     const end = chunk.length;
     if (!this.awaitsVerdict) at = this.packets(chunk, at, end, out);
-    if (at === end || this.connection.state >= ConnectionState.Closing) return;
+    if (at === end || connection.state >= ConnectionState.Closing) return;
     if (this.waits || this.awaitsVerdict) {
       this.park(chunk, at, end);
       return;
     }
-    this.partial ??= new Partial(this.connection.host.router.budgets.partial);
+    const { budgets } = connection.host.router;
+    const isStranger = connection.state < ConnectionState.Connected;
+    this.partial ??= new Partial(isStranger ? budgets.strangers : budgets.partial);
     const status = this.partial.add(chunk, at, end, this.packetBytesMax);
-    if (status !== PartialStatus.NeedMore) this.connection.fail(partialError(status));
+    if (status !== PartialStatus.NeedMore) connection.fail(partialError(status));
   }
 
   private get packetBytesMax(): number {

@@ -36,7 +36,8 @@ export class Lobby {
   private readonly clock: Clock;
   /** Newcomers and connections without CONNECT, in the order in which they came. */
   private readonly guests = new Set<Guest>();
-  private readonly limits = new Map<ListenerSettings, AddressLimits>();
+  /** By the section of the listener. */
+  private readonly limits = new Map<string, AddressLimits>();
   /** Clients that their address's limit counts. */
   private readonly counted = new Set<Resident>();
 
@@ -80,37 +81,36 @@ export class Lobby {
 
   /** One more socket of `address` has come. False when they come too fast. */
   isInTime(listener: ListenerSettings, address: string): boolean {
-    return address === UNIX_ADDRESS || (this.limitsOf(listener)?.arrive(address) ?? true);
+    const { ratePerAddress } = listener.transport;
+    if (ratePerAddress === 0 || address === UNIX_ADDRESS) return true;
+    return this.limitsOf(listener).arrive(address, ratePerAddress);
   }
 
   /** Counts a client that is about to come in, and to end the connection of `former`. False when there are enough. */
   count(resident: Resident, former: Resident | null): boolean {
     const { listener, remoteAddress } = resident;
-    if (remoteAddress === UNIX_ADDRESS) return true;
-    const limits = this.limitsOf(listener);
-    if (limits === null) return true;
+    const { connectionsPerAddress } = listener.transport;
+    if (connectionsPerAddress === 0 || remoteAddress === UNIX_ADDRESS) return true;
     const isSame =
       former !== null &&
-      former.listener === listener &&
+      former.listener.section === listener.section &&
       limitKey(former.remoteAddress) === limitKey(remoteAddress) &&
       this.counted.has(former);
-    if (!limits.take(remoteAddress, isSame ? 1 : 0)) return false;
+    if (!this.limitsOf(listener).take(remoteAddress, connectionsPerAddress, isSame ? 1 : 0)) return false;
     this.counted.add(resident);
     return true;
   }
 
   /** A client that count() may have counted is gone. */
   forget(resident: Resident): void {
-    if (this.counted.delete(resident)) this.limitsOf(resident.listener)?.give(resident.remoteAddress);
+    if (this.counted.delete(resident)) this.limitsOf(resident.listener).give(resident.remoteAddress);
   }
 
-  private limitsOf(listener: ListenerSettings): AddressLimits | null {
-    const { connectionsPerAddress, ratePerAddress } = listener.transport;
-    if (connectionsPerAddress === 0 && ratePerAddress === 0) return null;
-    let limits = this.limits.get(listener);
+  private limitsOf({ section }: ListenerSettings): AddressLimits {
+    let limits = this.limits.get(section);
     if (limits === undefined) {
-      limits = new AddressLimits(connectionsPerAddress, ratePerAddress, this.clock);
-      this.limits.set(listener, limits);
+      limits = new AddressLimits(this.clock);
+      this.limits.set(section, limits);
     }
     return limits;
   }

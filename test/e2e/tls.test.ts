@@ -81,7 +81,7 @@ for (const [label, protocolVersion] of [
       `MQTT ${label} over ${version}: every QoS, large messages, and back to a session`,
       async () => {
         const { port } = await brokerWith(tlsTransport(server));
-        const base: IClientOptions = {
+        const base: IClientOptions & ConnectionOptions = {
           protocolVersion,
           ...(protocolVersion === 3 ? { protocolId: "MQIsdp" } : {}),
           minVersion: version,

@@ -8,23 +8,23 @@ import { manualClock } from "../support/clock.ts";
 import { listenerDefaults } from "../support/broker.ts";
 
 test("so many of one address, and others beside them", () => {
-  const limits = new AddressLimits(2, 0, manualClock());
-  expect(["a", "a", "a", "b"].map((address) => limits.take(address))).toEqual([true, true, false, true]);
-  expect(limits.take("a", 1)).toBe(true); // in place of one that leaves
+  const limits = new AddressLimits(manualClock());
+  expect(["a", "a", "a", "b"].map((address) => limits.take(address, 2))).toEqual([true, true, false, true]);
+  expect(limits.take("a", 2, 1)).toBe(true); // in place of one that leaves
   limits.give("a");
-  expect(limits.take("a")).toBe(false);
+  expect(limits.take("a", 2)).toBe(false);
   limits.give("a");
-  expect(limits.take("a")).toBe(true);
+  expect(limits.take("a", 2)).toBe(true);
   for (let i = 0; i < 5; i++) limits.give("b");
-  expect(["b", "b", "b"].map((address) => limits.take(address))).toEqual([true, true, false]);
+  expect(["b", "b", "b"].map((address) => limits.take(address, 2))).toEqual([true, true, false]);
 });
 
 test("so many in a second, as time passes", () => {
   const clock = manualClock();
-  const limits = new AddressLimits(0, 2, clock);
-  const arrive = (times: number): boolean[] => Array.from({ length: times }, () => limits.arrive("a"));
+  const limits = new AddressLimits(clock);
+  const arrive = (times: number): boolean[] => Array.from({ length: times }, () => limits.arrive("a", 2));
   expect(arrive(3)).toEqual([true, true, false]);
-  expect(limits.arrive("b")).toBe(true);
+  expect(limits.arrive("b", 2)).toBe(true);
   clock.pass(500);
   expect(arrive(2)).toEqual([true, false]);
   clock.pass(60_000);
@@ -32,14 +32,17 @@ test("so many in a second, as time passes", () => {
 });
 
 test("0 sets no limit", () => {
-  const limits = new AddressLimits(0, 0, manualClock());
-  for (let i = 0; i < 1_000; i++) expect([limits.take("a"), limits.arrive("a")]).toEqual([true, true]);
+  const lobby = new Lobby(1, manualClock(), queueMicrotask);
+  for (let i = 0; i < 1_000; i++) {
+    const resident = { listener: listenerDefaults, remoteAddress: "a" };
+    expect([lobby.isInTime(listenerDefaults, "a"), lobby.count(resident, null)]).toEqual([true, true]);
+  }
 });
 
 test("a client that comes back may take its former connection's place, not somebody else's", () => {
   const lobby = new Lobby(1, manualClock(), queueMicrotask);
   const listener = { ...listenerDefaults, transport: { ...PLAIN_TCP, connectionsPerAddress: 1 } };
-  const other = { ...listener };
+  const other = { ...listener, section: "v4.2" };
   const at = (remoteAddress: string, on = listener): Resident => ({ listener: on, remoteAddress });
   const first = at("2001:db8::1");
   expect(lobby.count(first, null)).toBe(true);

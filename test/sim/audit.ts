@@ -2,6 +2,7 @@
 // source should have to exist for it.
 
 import type { Connection } from "../../src/net/connection.ts";
+import type { Partial as PartialPacket } from "../../src/net/partial.ts";
 import {
   ENTRY_FIRST_RUN,
   ENTRY_LAST_RUN,
@@ -27,7 +28,10 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   let strangers = 0;
   let residue = 0;
   for (const connection of connections) {
-    partial += connection.inbound["partial"]?.bytes.length ?? 0;
+    const { partial: arriving } = connection.inbound as unknown as { partial: PartialPacket | null };
+    const isStrangers = arriving?.["budget"] === budgets.strangers;
+    if (isStrangers) strangers += arriving?.bytes.length ?? 0;
+    else partial += arriving?.bytes.length ?? 0;
     const { length = 0 } = connection.inbound["parked"] ?? {};
     strangers += connection.authentication?.["connectCost"] ?? 0;
     if (connection.inbound["awaitsVerdict"]) strangers += length;
