@@ -82,7 +82,7 @@ async function answer({ connect, version }: Probe): Promise<string> {
         inflightMax: 1,
         trace: undefined,
       },
-      () => {},
+      () => true,
     );
     const line = `${where} accepts connections, in ${took()}`;
     await client.disconnect();

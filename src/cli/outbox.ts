@@ -34,7 +34,7 @@ export class Outbox {
   }
 
   static async open(terms: OutboxTerms): Promise<Outbox> {
-    return new Outbox(terms, await Client.connect(terms.client, () => {}));
+    return new Outbox(terms, await Client.connect(terms.client, () => true));
   }
 
   /** Resolves when it is sent. Throws CommandError when the connection is lost for good. */
@@ -94,7 +94,7 @@ export class Outbox {
     this.oldestLost = oldest;
     if (!terms.retries || !error.mayPass || this.losses >= LOSSES_MAX)
       throw new CommandError(this.lossText(error), EXIT_LOST);
-    this.client = await connectAgain(error, terms.client, () => {}, terms.warn);
+    this.client = await connectAgain(error, terms.client, () => true, terms.warn);
     for (const message of this.kept) {
       await this.client.room();
       this.send(message);

@@ -123,9 +123,17 @@ async function payloadOf(flags: Flags): Promise<Buffer | undefined> {
   if (sources.length !== 1) throw new CommandError("say what to publish with one of -m, -f, -l, -s and -n");
   if (stdinLine && flags.repeat > 1) throw new CommandError("--repeat does not go with -l");
   if (stdinLine) return undefined;
-  if (stdinFile) return await wholeStdin();
+  if (stdinFile) return wholeInput();
   if (file !== undefined) return contents(file);
   return Buffer.from(message ?? "");
+}
+
+/** A program that failed upstream leaves nothing, which would clear what is retained. */
+async function wholeInput(): Promise<Buffer> {
+  const bytes = await wholeStdin();
+  if (bytes.length === 0)
+    throw new CommandError("standard input is empty: -n publishes a message without a payload");
+  return bytes;
 }
 
 function contents(file: string): Buffer {

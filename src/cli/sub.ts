@@ -30,7 +30,7 @@ interface Flags extends SessionFlags {
   readonly pretty?: true;
   /** False with -N. */
   readonly eol: boolean;
-  readonly noRetained?: true;
+  readonly skipRetained?: true;
   readonly retainedOnly?: true;
   readonly removeRetained?: true;
   readonly retainAsPublished?: true;
@@ -77,7 +77,7 @@ export function register(command: Command): void {
     .option("-T, --filter-out <filter>", "what of it not to print; may be repeated", appended)
     .option("-U, --unsubscribe <filter>", "what to unsubscribe from; may be repeated", appended)
     .addOption(qosOption("-q, --qos <qos>", "Quality of Service"))
-    .option("-R, --no-retained", "leave out what was retained before")
+    .option("-R, --skip-retained", "leave out what was retained before")
     .option("--retained-only", "print what was retained, and end with the first message that was not")
     .option("--remove-retained", "clear each retained message that comes")
     .option("--retain-as-published", "keep the retain flag of the publisher (MQTT 5)")
@@ -111,7 +111,7 @@ async function subscribe(flags: Flags): Promise<void> {
     countMax: flags.count,
     timeoutMs: flags.timeout === undefined ? undefined : flags.timeout * 1000,
     endsSubscribed: flags.exitSubscribed === true,
-    retained: flags.retainedOnly ? "only" : flags.noRetained ? "none" : "all",
+    retained: flags.retainedOnly ? "only" : flags.skipRetained ? "none" : "all",
     removesRetained: flags.removeRetained === true,
     share: (flags.randomFilter ?? 100) / 100,
     warn: warner(flags),

@@ -66,7 +66,7 @@ function plainField(letter: string, pretty: boolean): Part | undefined {
 /** Compiles what `-F` says, with `lineEnd` behind it. Throws CommandError for what is no format. */
 export function parseFormat(text: string, pretty: boolean, lineEnd: string): Format {
   const parts: Part[] = [];
-  const pattern = /%([-0]*)(\d*)(?:\.(\d+))?(.?)|@(.?)|\\(.?)|[^%@\\]+/gs;
+  const pattern = /%([-0]*)(\d*)(?:\.(\d*))?(.?)|@(.?)|\\(.?)|[^%@\\]+/gs;
   for (const found of text.matchAll(pattern)) parts.push(partOf(found, pretty));
   parts.push(() => lineEnd);
   return (message, moment) => {

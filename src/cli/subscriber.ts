@@ -39,13 +39,19 @@ export class Subscriber {
   /** Set when the end is near: the exit status. */
   private status: number | undefined;
   /** Messages that clear retained ones, on their way. */
-  private readonly clearing = new Set<Promise<unknown>>();
+  private readonly clearing = new Set<Promise<void>>();
+  /** Messages of a session that was kept come before connect() has resolved. */
+  private connected: (client: Client) => void = () => {};
+  private readonly firstClient: Promise<Client>;
   private end: () => void = () => {};
   private readonly ended: Promise<void>;
 
   constructor(terms: SubscriberTerms) {
     this.terms = terms;
     this.output = new Stdout(() => this.finish(0));
+    this.firstClient = new Promise((resolve) => {
+      this.connected = resolve;
+    });
     this.ended = new Promise((resolve) => {
       this.end = resolve;
     });
@@ -56,8 +62,9 @@ export class Subscriber {
     this.listenForSignals();
     const { timeoutMs } = this.terms;
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => this.timedOut(), timeoutMs);
-    const onMessage = (message: Message): void => this.message(message);
+    const onMessage = (message: Message): boolean => this.message(message);
     this.client = await Client.connect(this.terms.client, onMessage);
+    this.connected(this.client);
     for (;;) {
       await this.whileConnected(this.client);
       if (this.status !== undefined) break;
@@ -76,7 +83,8 @@ export class Subscriber {
   /** Resolves when the end is near or the connection lost. */
   private async whileConnected(client: Client): Promise<void> {
     try {
-      await this.subscribe(client);
+      // A session that was kept may have had enough to say already.
+      if (this.status === undefined) await this.subscribe(client);
     } catch (error) {
       if (!(error instanceof LostError)) throw error;
     }
@@ -106,36 +114,56 @@ export class Subscriber {
     if (refused.length === codes.length) this.finish(refused[0]?.code ?? 0);
   }
 
-  private message(message: Message): void {
-    const { retained, removesRetained, filterOut, share, countMax } = this.terms;
-    if (retained === "only" && !message.retain) {
-      this.finish(0);
-      return;
+  /** False when no more are wanted. */
+  private message(message: Message): boolean {
+    const { retained, removesRetained, countMax } = this.terms;
+    if (retained === "only" && !message.retain) this.finish(0);
+    else if (!this.isFilteredOut(message)) {
+      if (message.retain && removesRetained) this.clear(message.topic);
+      if (this.isPrinted(message)) this.print(message);
+      if (this.count === countMax) this.finish(0);
     }
-    if (filterOut.some((filter) => filterMatchesTopic(filter, message.topic))) return;
-    if (message.retain && removesRetained) this.clear(message.topic);
-    if (message.retain && retained === "none") return;
-    if (share < 1 && Math.random() >= share) return;
-    this.print(message);
-    if (++this.count === countMax) this.finish(0);
+    return this.status === undefined;
+  }
+
+  private isFilteredOut({ topic }: Message): boolean {
+    return this.terms.filterOut.some((filter) => filterMatchesTopic(filter, topic));
+  }
+
+  private isPrinted({ retain }: Message): boolean {
+    const { retained, share } = this.terms;
+    return !(retain && retained === "none") && (share >= 1 || Math.random() < share);
   }
 
   private print(message: Message): void {
+    this.count++;
     const bytes = this.terms.format(message, now());
     if (bytes !== null) this.output.write(bytes);
     else this.terms.warn(`the payload of a message on ${message.topic} is no JSON`);
   }
 
   private clear(topic: string): void {
-    const nothing: Message = { cmd: "publish", topic, payload: "", qos: 1, retain: true, dup: false };
-    const published = this.client?.publish(nothing).then(
-      (code) => {
-        if (code >= REFUSED) this.terms.warn(`${topic} stays retained: ${reasonText(code)}`);
-      },
-      (error: Error) => this.terms.warn(`${topic} may stay retained: ${error.message}`),
-    );
-    const tracked: Promise<void> = Promise.resolve(published).finally(() => this.clearing.delete(tracked));
+    const tracked = this.clearOne(topic).finally(() => this.clearing.delete(tracked));
     this.clearing.add(tracked);
+  }
+
+  private async clearOne(topic: string): Promise<void> {
+    const { warn } = this.terms;
+    try {
+      const client = this.client ?? (await this.firstClient);
+      const code = await client.publish({
+        cmd: "publish",
+        topic,
+        payload: "",
+        qos: 1,
+        retain: true,
+        dup: false,
+      });
+      if (code >= REFUSED) warn(`${topic} stays retained: ${reasonText(code)}`);
+    } catch (error) {
+      if (!(error instanceof LostError)) throw error;
+      warn(`${topic} may stay retained: ${error.message}`);
+    }
   }
 
   private timedOut(): void {
@@ -157,7 +185,6 @@ export class Subscriber {
   /** What comes from now on is not printed and not acknowledged. */
   private finish(status: number): void {
     this.status ??= status;
-    this.client?.halt();
     this.end();
   }
 }

@@ -103,7 +103,9 @@ describe("a start", () => {
     const lines = logLines(stdout);
     const messages = lines.map((line) => line["msg"]);
     expect(messages).toContainEqual(`configuration: ${good} (as --config says)`);
-    expect(messages).toContainEqual("listening on 127.0.0.1:18830 as one ([v4.1]) for MQTT 3.1, 3.1.1, 5 over TCP");
+    expect(messages).toContainEqual(
+      "listening on 127.0.0.1:18830 as one ([v4.1]) for MQTT 3.1, 3.1.1, 5 over TCP",
+    );
     expect(lines.find((line) => line["level"] === "warn")?.["msg"]).toStartWith(
       `${good}:4: [console] is ignored`,
     );

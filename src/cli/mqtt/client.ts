@@ -50,8 +50,11 @@ export interface ClientTerms {
   readonly trace: ((line: string) => void) | undefined;
 }
 
-/** Gets each message before it is acknowledged. */
-export type MessageHandler = (message: Message) => void;
+/**
+ * Gets each message before it is acknowledged. With false it has enough: what comes from then on is neither handled
+ * nor acknowledged, and a session that is kept has it later.
+ */
+export type MessageHandler = (message: Message) => boolean;
 
 const CLOSE_MS = 2_000;
 /** Bytes that wait to be written before publish() waits too. */
@@ -230,11 +233,6 @@ export class Client {
     });
   }
 
-  /** Messages that come from now on are not handled and not acknowledged; a session that is kept has them later. */
-  halt(): void {
-    this.isHalted = true;
-  }
-
   /** Ends behind what was sent. Resolves when it is closed. */
   async disconnect(properties: DisconnectProperties = {}, withWill = false): Promise<void> {
     if (this.state === "open") {
@@ -317,7 +315,7 @@ export class Client {
     const alias = properties?.topicAlias ?? NO_ALIAS;
     if (alias !== NO_ALIAS && message.topic !== "") this.aliases.set(alias, message.topic);
     else if (alias !== NO_ALIAS) message.topic = this.aliases.get(alias) ?? "";
-    if (qos < 2 || !this.received.has(messageId!)) this.onMessage(message);
+    if (qos < 2 || !this.received.has(messageId!)) this.isHalted = !this.onMessage(message);
     if (qos === 1) this.send({ cmd: "puback", messageId: messageId! });
     if (qos < 2) return;
     this.received.add(messageId!);
