@@ -239,6 +239,10 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
     return this.place.settings.packetBytesMax;
   }
 
+  get strangers(): Budget {
+    return this.host.router.budgets.strangers;
+  }
+
   get partial(): Budget {
     return this.host.router.budgets.partial;
   }

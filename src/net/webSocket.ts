@@ -27,7 +27,9 @@ export interface WebSocketHost {
   readonly settings: WebSocketSettings;
   /** A compressed message, as it comes and unpacked: bytes. */
   readonly messageBytesMax: number;
-  /** For what comes in parts and cannot be passed on yet. */
+  /** For the head of the upgrade. */
+  readonly strangers: Budget;
+  /** For messages that come in parts and cannot be passed on yet. */
   readonly partial: Budget;
   /** For rests of cut frames. */
   readonly residues: Residues;
@@ -57,7 +59,7 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
   constructor(lower: Socket, host: WebSocketHost) {
     this.lower = lower;
     this.host = host;
-    this.head = new HeadReader(host.partial);
+    this.head = new HeadReader(host.strangers);
   }
 
   // ---- from below

@@ -236,7 +236,7 @@ test("every step ends after the time for CONNECT, and nothing is left of it", ()
   ];
   for (const [what, transport, bytes] of steps) {
     const { host, socket, clock, left } = scene(transport);
-    const { partial } = host.router.budgets;
+    const { strangers } = host.router.budgets;
     if (bytes.length > 0) socket.layer.data(bytes);
     clock.pass(listenerDefaults.connectTimeoutMs - 1);
     host.lobby.tick(clock.nowMs());
@@ -244,7 +244,7 @@ test("every step ends after the time for CONNECT, and nothing is left of it", ()
     clock.pass(1);
     host.lobby.tick(clock.nowMs());
     expect([what, socket.state, left[0]?.cause]).toEqual([what, "dropped", "connect_timeout"]);
-    expect([host.lobby.newcomers.size, host.lobby.gate.underWay, partial.used]).toEqual([0, 0, 0]);
+    expect([host.lobby.newcomers.size, host.lobby.gate.underWay, strangers.used]).toEqual([0, 0, 0]);
   }
 });
 
@@ -259,7 +259,7 @@ test("a client that leaves on the way leaves nothing behind", () => {
     (socket.secured ?? socket).end();
     expect(left.map(({ cause }) => cause)).toEqual(["lost"]);
     expect([host.lobby.newcomers.size, host.lobby.gate.underWay]).toEqual([0, 0]);
-    expect(host.router.budgets.partial.used).toBe(0);
+    expect(host.router.budgets.strangers.used).toBe(0);
   }
 });
 

@@ -217,6 +217,7 @@ export class WebSocketBench {
     this.layer = new WebSocketLayer(this.lower, {
       settings: { path, origins, compression },
       messageBytesMax: options.messageBytesMax ?? 64 * 1024,
+      strangers: this.partial,
       partial: this.partial,
       residues: this.residues,
       open: (socket) => {
