@@ -5,7 +5,6 @@ import { type BrokerAccess, hasRules, openAccess } from "./access.ts";
 import type { Authenticate } from "./auth/embedded.ts";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
-import type { AuthorizationSettings } from "./config/aclSettings.ts";
 import { FileWatch, WATCH_MS } from "./config/fileWatch.ts";
 import type { BrokerSettings } from "./config/settings.ts";
 import type { Access } from "./net/access.ts";
@@ -41,8 +40,6 @@ export interface Broker {
   readonly connectionStats: ConnectionStats;
   /** Users or rules have changed: connected clients are judged anew, those that lost their grant are cut. */
   reauthorise(): Promise<void>;
-  /** Other rules are in force from now on, in place of those that the configuration had. */
-  authorize(settings: AuthorizationSettings): Promise<void>;
   /** Loads every file anew that the configuration names; connections that stand keep what they have. */
   reload(): void;
   /**
@@ -152,7 +149,6 @@ export async function startBroker(
     router: host.router,
     connectionStats: host.stats,
     reauthorise,
-    authorize: (authorization) => apply({ ...present, authorization }),
     apply,
     stop() {
       stopped ??= stop(host, listeners, timers, logger);

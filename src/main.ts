@@ -1,18 +1,16 @@
 // Process entry: arguments, configuration, broker, signals, exit status. No logic of the broker lives here.
 //
 //   Starting → Running → Stopping → exit 0
-//   a signal while Starting: exit 0; a second one while Stopping: exit 128 + its number; SIGHUP loads files anew
+//   a signal while Starting: exit 0; a second one while Stopping: exit 128 + its number; SIGHUP reads the files anew
 
 import { VERSION } from "./base/version.ts";
-import type { Broker } from "./broker.ts";
-import { startBroker } from "./broker.ts";
 import { runCommandLine } from "./cli/commandLine.ts";
+import { Running } from "./cli/running.ts";
 import { ServiceManager } from "./cli/serviceManager.ts";
-import type { LoadedConfig } from "./config/load.ts";
-import { loadConfig } from "./config/load.ts";
+import { findConfig } from "./config/find.ts";
+import { type ReadConfig, readConfig } from "./config/load.ts";
 import type { ProgramLogger } from "./config/logger.ts";
 import { createLogger } from "./config/logger.ts";
-import { ConfigError } from "./config/problems.ts";
 import { logConfig, logListeners, startFailure } from "./config/startup.ts";
 
 const EXIT_FAILED = 1;
@@ -26,7 +24,7 @@ const SAME_SIGNAL_MS = 500;
 const commandLine = await runCommandLine(process.argv.slice(2));
 const logger = createLogger(commandLine);
 const serviceManager = new ServiceManager(logger);
-let broker: Broker | undefined;
+let running: Running | undefined;
 /** When the first signal came, on the clock of performance.now(). */
 let stoppingSince: number | undefined;
 
@@ -36,50 +34,37 @@ process.on("SIGINT", stop);
 process.on("SIGTERM", stop);
 process.on("SIGHUP", reload);
 
-await start(load());
+await start();
 
-function load(): LoadedConfig {
+async function start(): Promise<void> {
+  let read: ReadConfig | undefined;
   try {
-    return loadConfig(commandLine.config);
+    const found = findConfig(commandLine.config);
+    read = readConfig(found, process.env);
+    const { names: variables } = read.document.variables;
+    logger.info({ version: VERSION, bun: Bun.version, pid: process.pid }, `millrace ${VERSION}`);
+    logConfig(logger, { ...read, source: found.source, variables });
+    running = await Running.start(commandLine.config, found, read, logger);
+    const { listeners } = running.broker;
+    logListeners(logger, read.settings, listeners);
+    serviceManager.ready(`${listeners.length} listener${listeners.length === 1 ? "" : "s"}`);
   } catch (error) {
-    refuse(error, undefined);
-  }
-}
-
-async function start(loaded: LoadedConfig): Promise<void> {
-  logger.info({ version: VERSION, bun: Bun.version, pid: process.pid }, `millrace ${VERSION}`);
-  logConfig(logger, loaded);
-  try {
-    broker = await startBroker(loaded.settings, logger);
-    logListeners(logger, loaded, broker.listeners);
-    const count = broker.listeners.length;
-    serviceManager.ready(`${count} listener${count === 1 ? "" : "s"}`);
-  } catch (error) {
-    refuse(error, loaded);
+    refuse(error, read);
   }
 }
 
 /** Ends a start that cannot succeed: one message on stderr, exit 1; anything unforeseen is a fault. */
-function refuse(error: unknown, loaded: LoadedConfig | undefined): never {
-  const text = startFailure(error, loaded?.settings.listeners ?? []);
+function refuse(error: unknown, read: ReadConfig | undefined): never {
+  const text = startFailure(error, read?.settings.listeners ?? []);
   if (text === undefined) fault(error);
   process.stderr.write(`millrace: ${text}\n`);
   exit(EXIT_FAILED);
 }
 
-/** Certificates, users and rules are loaded anew; while there is no broker yet, it is about to load them. */
+/** The configuration, certificates, users and rules are read anew. */
 function reload(): void {
-  if (broker === undefined || stoppingSince !== undefined) return;
-  logger.info({ signal: "SIGHUP" }, "loading the files anew on SIGHUP");
-  broker.reload();
-  try {
-    const { settings } = loadConfig(commandLine.config);
-    broker.authorize(settings.authorization).catch(fault); // nothing else of the configuration can change
-  } catch (error) {
-    if (!(error instanceof ConfigError)) fault(error);
-    for (const problem of error.problems)
-      logger.error({}, `the configuration is not taken, its rules stay as they were: ${problem}`);
-  }
+  if (running === undefined || stoppingSince !== undefined) return;
+  running.reloadAndTell("SIGHUP").catch(fault);
 }
 
 function stop(signal: StopSignal): void {
@@ -87,11 +72,11 @@ function stop(signal: StopSignal): void {
     if (performance.now() - stoppingSince < SAME_SIGNAL_MS) return;
     exit(SIGNAL_EXITS[signal]);
   }
-  if (broker === undefined) exit(0);
+  if (running === undefined) exit(0);
   stoppingSince = performance.now();
   serviceManager.stopping();
   logger.info({ signal }, `stopping on ${signal}; once more stops at once`);
-  broker.stop().then(() => {
+  running.stop().then(() => {
     logger.info({}, "stopped");
     exit(0);
   }, fault);

@@ -18,7 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["router"],
   ["net"],
   ["auth", "config", "persistence", "console", "bridge", "cluster"],
-  ["access.ts"],
+  ["access.ts", "listeners.ts"],
   ["broker.ts"],
   ["cli"],
   ["main.ts"],
@@ -26,7 +26,7 @@ const LAYERS: readonly (readonly string[])[] = [
 
 /** Places that may name Bun, timers, clocks and randomness; the rest takes them as ports. */
 const EDGES =
-  /^src\/(?:net\/(?:listener|tls|webSocket)\w*\.ts|auth\/passwordHash\.ts|config\/.*|cli\/.*|broker\.ts|main\.ts)$/;
+  /^src\/(?:net\/(?:listener|tls|webSocket)\w*\.ts|console\/(?:server|metrics)\w*\.ts|auth\/passwordHash\.ts|config\/.*|cli\/.*|broker\.ts|main\.ts)$/;
 
 interface Source {
   readonly path: string;

@@ -26,18 +26,25 @@ export class FileWatch {
   /**
    * Calls `reload` when one of `files` has changed, and none of them since the look before: a certificate and its key
    * are two files, and one is written after the other. `reload` tells by itself of what it cannot load, and keeps what
-   * it has.
+   * it has. The returned function ends it.
    */
-  watch(files: readonly string[], reload: () => void): void {
+  watch(files: readonly string[], reload: () => void): () => void {
     this.count += files.length;
     assert(this.count <= WATCHED_FILES_MAX, "a configuration names only so many files");
     const state = stateOf(files);
-    this.groups.push({ files, reload, loaded: state, seen: state });
+    const group = { files, reload, loaded: state, seen: state };
+    this.groups.push(group);
+    return () => {
+      const index = this.groups.indexOf(group);
+      if (index < 0) return;
+      this.groups.splice(index, 1);
+      this.count -= files.length;
+    };
   }
 
   /** Looks at every file. */
   look(): void {
-    for (const group of this.groups) {
+    for (const group of [...this.groups]) {
       const state = stateOf(group.files);
       const isSettled = state === group.seen;
       group.seen = state;
@@ -49,7 +56,7 @@ export class FileWatch {
 
   /** Loads everything, changed or not. */
   reloadAll(): void {
-    for (const group of this.groups) {
+    for (const group of [...this.groups]) {
       group.seen = stateOf(group.files);
       group.loaded = group.seen;
       group.reload();

@@ -14,6 +14,8 @@ export interface Found {
   readonly file: string;
   /** For the start-up log: which file, and why this one. */
   readonly source: string;
+  /** Null for the demo inside the program. */
+  readonly path: string | null;
 }
 
 /** The folders that are searched; tests give their own. */
@@ -40,7 +42,7 @@ export function findConfig(path: string | undefined, folders: Folders = defaultF
   for (const [index, candidate] of tried.entries()) {
     if (!exists(candidate)) continue;
     const why = index === 0 ? "as --config says" : `--config ${path} was found in ${dirname(candidate)}`;
-    return { text: read(candidate), file: candidate, source: `${candidate} (${why})` };
+    return { text: read(candidate), file: candidate, source: `${candidate} (${why})`, path: candidate };
   }
   // An absolute path names one file and no other.
   if (basename(path) === DEMO_NAME && !isAbsolute(path)) {
@@ -72,5 +74,10 @@ function read(path: string): string {
 }
 
 function embeddedDemo(why: string): Found {
-  return { text: DEMO_TEXT, file: DEMO_NAME, source: `the demo.toml inside the program (${why})` };
+  return {
+    text: DEMO_TEXT,
+    file: DEMO_NAME,
+    source: `the demo.toml inside the program (${why})`,
+    path: null,
+  };
 }

@@ -54,6 +54,8 @@ export interface Key {
   /** What may be said; for kinds choice, toggle and texts. */
   readonly choices?: readonly string[];
   readonly effect?: "none";
+  /** Another value takes a restart. */
+  readonly restart?: true;
   /** Never shown: not in a message, not by check-config. A table of users is secret by its kind. */
   readonly secret?: true;
   /** One sentence without its full stop. */

@@ -23,6 +23,7 @@ export const TOP_KEYS = {
     default: 0,
     minimum: 0,
     maximum: 65_535,
+    restart: true,
     doc: "Number of this broker, for logs and for later links to others",
   },
 } as const satisfies Keys;
@@ -34,6 +35,7 @@ export const ROUTER_KEYS = {
     defaultText: "top-level id",
     minimum: 0,
     maximum: 65_535,
+    restart: true,
     doc: "Number of this broker when the top-level id is absent",
   },
   memory: {
@@ -42,6 +44,7 @@ export const ROUTER_KEYS = {
     minimum: 16 * MIB,
     maximum: TIB,
     unit: "bytes",
+    restart: true,
     doc: "All that the broker may hold: messages, retained messages, partial packets and in-flight states",
   },
   max_connections: {
@@ -58,6 +61,7 @@ export const ROUTER_KEYS = {
     minimum: 1,
     maximum: 1_000_000,
     unit: "handshakes",
+    restart: true,
     doc: "TLS handshakes at one time, and sockets beyond max_connections that have not become clients yet",
   },
   max_outgoing_packet_count: {
@@ -66,6 +70,7 @@ export const ROUTER_KEYS = {
     minimum: 1,
     maximum: 65_535,
     unit: "messages",
+    restart: true,
     doc: "Messages that one subscriber gets before it is the next one's turn",
   },
   max_segment_size: {
@@ -74,6 +79,7 @@ export const ROUTER_KEYS = {
     minimum: KIB,
     maximum: TIB,
     unit: "bytes",
+    restart: true,
     doc: "Times max_segment_count: how much of one filter a slow QoS 0 subscriber may owe before it skips",
   },
   max_segment_count: {
@@ -81,16 +87,19 @@ export const ROUTER_KEYS = {
     default: 10,
     minimum: 1,
     maximum: 1_000_000,
+    restart: true,
     doc: "See max_segment_size",
   },
   initialized_filters: {
     kind: "filters",
     default: [],
+    restart: true,
     doc: "Topic filters that exist from the start, whoever subscribes",
   },
   shared_subscriptions_strategy: {
     kind: "strategy",
     default: "roundrobin",
+    restart: true,
     doc: "Which member of a shared subscription gets the next message",
   },
   pace_debt: {
@@ -99,6 +108,7 @@ export const ROUTER_KEYS = {
     minimum: 64 * KIB,
     maximum: GIB,
     unit: "bytes",
+    restart: true,
     doc: "What a healthy subscriber may owe of one filter before that filter's publishers are slowed",
   },
   stall_timeout_ms: {
@@ -107,6 +117,7 @@ export const ROUTER_KEYS = {
     minimum: 10,
     maximum: 3_600_000,
     unit: "ms",
+    restart: true,
     doc: "A subscriber without progress for so long slows no publisher any more",
   },
   max_read_len: {
@@ -128,6 +139,7 @@ export const SEGMENT_KEYS = {
     minimum: KIB,
     maximum: TIB,
     unit: "bytes",
+    restart: true,
     doc: "The same for this filter alone",
   },
   max_segment_count: {
@@ -136,6 +148,7 @@ export const SEGMENT_KEYS = {
     defaultText: "as in [router]",
     minimum: 1,
     maximum: 1_000_000,
+    restart: true,
     doc: "The same for this filter alone",
   },
 } as const satisfies Keys;

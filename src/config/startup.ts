@@ -6,6 +6,7 @@ import { TlsFileError } from "../net/tlsKit.ts";
 import { type TransportSettings, transportNames } from "../net/transport.ts";
 import { asksNobody, openListenerText } from "./authSettings.ts";
 import type { LoadedConfig } from "./load.ts";
+import type { BrokerSettings } from "./settings.ts";
 import { ConfigError } from "./problems.ts";
 import { sizeText } from "./values.ts";
 
@@ -32,15 +33,24 @@ export function logConfig(logger: Logger, config: LoadedConfig): void {
 }
 
 /** Once everything listens: what listens where, for whom. */
-export function logListeners(logger: Logger, config: LoadedConfig, listening: readonly Listening[]): void {
+export function logListeners(logger: Logger, config: BrokerSettings, listening: readonly Listening[]): void {
+  logListening(logger, config, listening);
+  const { connectionsMax, memoryBytes } = config.router;
+  logger.info(
+    {},
+    `ready: up to ${connectionsMax} connections, ${sizeText(memoryBytes)} of memory for messages`,
+  );
+}
+
+export function logListening(logger: Logger, config: BrokerSettings, listening: readonly Listening[]): void {
   for (const { section, name, host, port } of listening) {
-    const settings = config.settings.listeners.find((listener) => listener.section === section);
+    const settings = config.listeners.find((listener) => listener.section === section);
     const unix = settings?.transport.unix ?? null;
     const address = unix === null ? addressText(host, port) : `unix:${unix.path}`;
     const transports = settings === undefined ? [] : transportNames(settings.transport);
     const over = settings === undefined ? "" : ` over ${transportText(settings.transport)}`;
     const versions = (settings?.versions ?? []).map((level) => VERSION_NAMES[level]);
-    const { auth } = config.settings;
+    const { auth } = config;
     const users =
       settings === undefined || asksNobody(settings, auth) ? "" : ", for clients that prove who they are";
     logger.info(
@@ -50,11 +60,6 @@ export function logListeners(logger: Logger, config: LoadedConfig, listening: re
     const open = settings === undefined ? null : openListenerText(settings, auth);
     if (open !== null) logger.warn({ listener: section }, open);
   }
-  const { connectionsMax, memoryBytes } = config.settings.router;
-  logger.info(
-    {},
-    `ready: up to ${connectionsMax} connections, ${sizeText(memoryBytes)} of memory for messages`,
-  );
 }
 
 const TRANSPORT_TEXTS: Readonly<Record<string, string>> = {

@@ -67,9 +67,11 @@ export class Host implements ConnectionHost {
   revision = 0;
   readonly open = new Set<Connection>();
   readonly lobby: Lobby;
-  readonly connectionsMax: number;
+  connectionsMax: number;
   /** Open sockets: the connections and some that have not said CONNECT yet, as far as descriptors allow. */
-  readonly socketsMax: number;
+  socketsMax: number;
+  private readonly handshakesMax: number;
+  private readonly descriptorsMax: number;
   private readonly listener: HostListener;
   private readonly identifierPrefix: string;
   private connections = 0;
@@ -89,10 +91,19 @@ export class Host implements ConnectionHost {
     this.lastTickMs = router.clock.nowMs();
     this.listener = listener;
     this.identifierPrefix = identifierPrefix;
+    this.handshakesMax = handshakesMax;
+    this.descriptorsMax = descriptorsMax;
     this.connectionsMax = router.settings.connectionsMax;
-    const socketsMax = Math.min(this.connectionsMax + handshakesMax, descriptorsMax - DESCRIPTORS_KEPT);
-    this.socketsMax = Math.max(1, socketsMax);
+    this.socketsMax = 1;
+    this.limit(this.connectionsMax);
     this.lobby = new Lobby(handshakesMax, router.clock, options.later ?? queueMicrotask);
+  }
+
+  /** So many connections from now on; those beyond it stay until they go. */
+  limit(connectionsMax: number): void {
+    this.connectionsMax = connectionsMax;
+    const socketsMax = Math.min(connectionsMax + this.handshakesMax, this.descriptorsMax - DESCRIPTORS_KEPT);
+    this.socketsMax = Math.max(1, socketsMax);
   }
 
   /** One more socket may be open, if need be in place of another; else it is to be closed, and that is said. */

@@ -16,8 +16,8 @@ import { loadTlsKit, type TlsKit } from "./tlsKit.ts";
 const DELAY_MS_MAX = 30_000;
 
 export class Listener implements ArrivalPlace {
-  readonly settings: ListenerSettings;
-  readonly trusted: AddressRanges | null;
+  settings: ListenerSettings;
+  trusted: AddressRanges | null;
   tlsKit: TlsKit | null;
   private readonly host: Host;
   private server: SocketListener<ListenerSocket> | null = null;
@@ -28,9 +28,23 @@ export class Listener implements ArrivalPlace {
   constructor(settings: ListenerSettings, host: Host) {
     this.settings = settings;
     this.host = host;
+    this.tlsKit = null;
+    this.trusted = null;
+    this.change(settings)();
+  }
+
+  /**
+   * Other settings for the same address, for connections from now on. Reads the files that they name and throws
+   * TlsFileError; nothing changes until what it returns is called.
+   */
+  change(settings: ListenerSettings): () => void {
     const { tls, trustedProxies } = settings.transport;
-    this.tlsKit = tls === null ? null : loadTlsKit(tls, host.router.clock.wallMs());
-    this.trusted = trustedProxies === null ? null : new AddressRanges(trustedProxies);
+    const kit = tls === null ? null : loadTlsKit(tls, this.host.router.clock.wallMs());
+    return () => {
+      this.settings = settings;
+      this.tlsKit = kit;
+      this.trusted = trustedProxies === null ? null : new AddressRanges(trustedProxies);
+    };
   }
 
   /** Listens. Rejects with what the system says, with `code`, when it cannot. */

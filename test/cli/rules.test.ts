@@ -30,7 +30,7 @@ test("SIGHUP puts the rules of the configuration in force, and a wrong one leave
 
   write(rule("a", "plant/#/wrong"));
   program.kill("SIGHUP");
-  await program.until("its rules stay as they were");
+  await program.until("what was in force stays");
   expect(program.output()).toContain("rules.toml:6: [acl[0]] filters");
   for (const client of [loser, same]) await client.expectSilence();
 

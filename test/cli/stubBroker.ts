@@ -20,7 +20,8 @@ function startBroker(settings: {
     clearInterval(timer);
     return what === "slow" ? new Promise<void>((resolve) => setTimeout(resolve, 60_000)) : Promise.resolve();
   };
-  return Promise.resolve({ listeners: settings.listeners, stop });
+  const files = { watch: () => () => {} };
+  return Promise.resolve({ listeners: settings.listeners, files, stop });
 }
 
 plugin({

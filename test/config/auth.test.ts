@@ -173,7 +173,7 @@ describe("a listener that other machines reach", () => {
     const listening = config.settings.listeners.map(({ section, name, host, port }) => {
       return { section, name, host, port, transports: ["tcp"] };
     });
-    logListeners(logger, config, listening);
+    logListeners(logger, config.settings, listening);
     const warned = logger.records.filter(({ level }) => level === "warn");
     expect(warned).toHaveLength(1);
     expect(warned[0]).toMatchObject({ fields: { listener: "v5.1" } });

@@ -1,0 +1,228 @@
+// Running: the broker of a configuration with what stands beside it, and what a changed configuration makes of both.
+// A reload is checked as a whole before anything of it is in force, and told line by line.
+
+import { readFileSync } from "node:fs";
+import { VERSION } from "../base/version.ts";
+import { type Broker, type ListeningAt, startBroker } from "../broker.ts";
+import { changesBetween, effectiveValues } from "../config/changes.ts";
+import { findConfig, type Found } from "../config/find.ts";
+import { type ReadConfig, readConfig } from "../config/load.ts";
+import { MEMORY_SHARE } from "../config/listeners.ts";
+import type { ProgramLogger } from "../config/logger.ts";
+import { ConfigError } from "../config/problems.ts";
+import type { ConsoleListener } from "../config/serviceSettings.ts";
+import { addressText, logListening, startFailure } from "../config/startup.ts";
+import type { Operations, ReloadReport } from "../console/ports.ts";
+import type { Console } from "../console/server.ts";
+import type { ListenerSettings } from "../net/settings.ts";
+
+/** A reload that came to nothing; `message` says why. */
+export class ReloadError extends Error {
+  override readonly name = "ReloadError";
+}
+
+export class Running {
+  readonly broker: Broker;
+  private readonly logger: ProgramLogger;
+  private readonly path: string | undefined;
+  private read: ReadConfig;
+  private found: Found;
+  private console: Console | null = null;
+  private unwatch: () => void = () => {};
+  /** One reload after another. */
+  private reloading: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    path: string | undefined,
+    found: Found,
+    read: ReadConfig,
+    broker: Broker,
+    logger: ProgramLogger,
+  ) {
+    this.path = path;
+    this.found = found;
+    this.read = read;
+    this.broker = broker;
+    this.logger = logger;
+  }
+
+  /** Rejects as startBroker does, and with what the console's address says. */
+  static async start(
+    path: string | undefined,
+    found: Found,
+    read: ReadConfig,
+    logger: ProgramLogger,
+  ): Promise<Running> {
+    const broker = await startBroker(read.settings, logger);
+    const running = new Running(path, found, read, broker, logger);
+    try {
+      running.console = await running.startConsole(read.settings.services.console);
+    } catch (error) {
+      await broker.stop();
+      throw error;
+    }
+    running.watch();
+    return running;
+  }
+
+  /**
+   * Reads the configuration and the files that it names again, and puts in force what is different. Rejects with
+   * ReloadError when the configuration is wrong; then what was in force stays.
+   */
+  reload(): Promise<ReloadReport> {
+    const next = this.reloading.then(() => this.reloadNow());
+    this.reloading = next.catch(() => {});
+    return next;
+  }
+
+  /** The same for those who only read the log: what came of it is told there. */
+  async reloadAndTell(cause: string): Promise<void> {
+    this.logger.info({ cause }, `reading the configuration anew: ${cause}`);
+    try {
+      await this.reload();
+    } catch (error) {
+      if (!(error instanceof ReloadError)) throw error;
+    }
+    this.broker.reload();
+  }
+
+  async stop(): Promise<void> {
+    await this.console?.stop();
+    await this.broker.stop();
+  }
+
+  private async reloadNow(): Promise<ReloadReport> {
+    try {
+      const found = findConfig(this.path);
+      const read = readConfig(found, process.env);
+      const before = this.broker.listeners;
+      const report = await this.apply(read);
+      this.found = found;
+      this.read = read;
+      this.watch();
+      this.tell(read.warnings, report);
+      const isNew = (one: ListeningAt): boolean =>
+        !before.some(
+          ({ section, port, host }) => section === one.section && port === one.port && host === one.host,
+        );
+      logListening(this.logger, read.settings, this.broker.listeners.filter(isNew));
+      return report;
+    } catch (error) {
+      const text = startFailure(error, []) ?? (error instanceof Error ? error.message : String(error));
+      this.logger.error({}, `the configuration is not taken, what was in force stays: ${text}`);
+      throw new ReloadError(text);
+    }
+  }
+
+  private async apply(next: ReadConfig): Promise<ReloadReport> {
+    const changes = changesBetween(this.read, next);
+    const { router } = this.read.settings;
+    const isOther = !Bun.deepEquals(this.read.settings.services.console, next.settings.services.console);
+    const other = isOther ? await this.moveConsole(next.settings.services.console) : null;
+    try {
+      const { connectionsMax } = next.settings.router;
+      checkPackets(next.settings.listeners, router.memoryBytes);
+      await this.broker.apply({ ...next.settings, router: { ...router, connectionsMax } });
+    } catch (error) {
+      await other?.undo();
+      throw error;
+    }
+    await other?.commit();
+    return {
+      applied: changes.filter(({ needsRestart }) => !needsRestart).map(({ text }) => text),
+      needsRestart: changes.filter(({ needsRestart }) => needsRestart).map(({ text }) => text),
+    };
+  }
+
+  private tell(warnings: readonly string[], { applied, needsRestart }: ReloadReport): void {
+    for (const warning of warnings) this.logger.warn({}, warning);
+    for (const line of applied) this.logger.info({ reload: "applied" }, `applied: ${line}`);
+    for (const line of needsRestart) this.logger.warn({ reload: "restart" }, `needs a restart: ${line}`);
+    const nothing = applied.length + needsRestart.length === 0;
+    if (nothing) this.logger.info({ reload: "nothing" }, "the configuration is what it was");
+  }
+
+  /** The console at its new place; the old one goes when everything else is in force too. */
+  private async moveConsole(settings: ConsoleListener | null) {
+    const old = this.console;
+    const isSamePort = old !== null && settings !== null && settings.port !== 0 && settings.port === old.port;
+    if (isSamePort) await old.stop();
+    let next: Console | null;
+    try {
+      next = await this.startConsole(settings);
+    } catch (error) {
+      if (isSamePort) this.console = await this.startConsole(this.read.settings.services.console);
+      throw error;
+    }
+    return {
+      commit: async (): Promise<void> => {
+        this.console = next;
+        if (!isSamePort) await old?.stop();
+      },
+      undo: async (): Promise<void> => {
+        await next?.stop();
+        if (isSamePort) this.console = await this.startConsole(this.read.settings.services.console);
+      },
+    };
+  }
+
+  private async startConsole(settings: ConsoleListener | null): Promise<Console | null> {
+    if (settings === null) return null;
+    const { startConsole } = await import("../console/server.ts"); // not loaded where there is none
+    try {
+      const console = startConsole(settings, this.broker.host, this.operations());
+      const { token, user } = settings.users;
+      const who =
+        token === null && user === null ? ", for this machine alone: it has no token and no user" : "";
+      this.logger.info({}, `console on http://${addressText(settings.host, console.port)}/${who}`);
+      return console;
+    } catch (error) {
+      throw Object.assign(error as Error, {
+        address: addressText(settings.host, settings.port),
+        section: "console",
+      });
+    }
+  }
+
+  private operations(): Operations {
+    const { logger } = this;
+    return {
+      version: VERSION,
+      configuration: () => ({ source: this.found.source, ...effectiveValues(this.read) }),
+      reload: () => this.reload(),
+      logFilter: () => logger.filterText,
+      setLogFilter: (text) => {
+        logger.setFilter(text);
+        logger.info({ filter: text }, `the log's filter is now ${text}`);
+      },
+      tail: logger,
+    };
+  }
+
+  /** The file of the configuration is read anew when somebody has replaced it. */
+  private watch(): void {
+    this.unwatch();
+    const { path, text } = this.found;
+    if (path === null) return;
+    const again = (): void => void this.reload().catch(() => {}); // what came of it is told in the log
+    this.unwatch = this.broker.files.watch([path], again);
+    if (!isStill(path, text)) again(); // it was replaced after it was read, before it was watched
+  }
+}
+
+function isStill(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, "utf8") === text;
+  } catch {
+    return true; // it is gone: nothing to read anew
+  }
+}
+
+/** The memory that the router was made with rules, whatever the file says now. */
+function checkPackets(listeners: readonly ListenerSettings[], memoryBytes: number): void {
+  const large = listeners.find(({ packetBytesMax }) => packetBytesMax * MEMORY_SHARE > memoryBytes);
+  if (large === undefined) return;
+  throw new ConfigError([
+    `[${large.section}] packets of ${large.packetBytesMax} bytes need more [router] memory, which takes a restart`,
+  ]);
+}

@@ -1,0 +1,115 @@
+// Listeners: those of a configuration, listening; and what a changed configuration makes of them. Whoever is connected
+// stays: a listener that goes takes no further connections, and that is all.
+
+import type { Logger } from "./base/logger.ts";
+import type { FileWatch } from "./config/fileWatch.ts";
+import type { Host } from "./net/host.ts";
+import { Listener } from "./net/listener.ts";
+import type { ListenerSettings } from "./net/settings.ts";
+import { TlsFileError, tlsFiles } from "./net/tlsKit.ts";
+
+export class Listeners {
+  private readonly host: Host;
+  private readonly files: FileWatch;
+  private readonly logger: Logger;
+  private all: Listener[] = [];
+  private readonly unwatch = new Map<Listener, () => void>();
+
+  constructor(host: Host, files: FileWatch, logger: Logger) {
+    this.host = host;
+    this.files = files;
+    this.logger = logger;
+  }
+
+  [Symbol.iterator](): Iterator<Listener> {
+    return this.all[Symbol.iterator]();
+  }
+
+  /** Rejects with the error of the first that cannot listen, with its `address` and `section`; then none does. */
+  async start(settings: readonly ListenerSettings[]): Promise<void> {
+    (await this.prepare(settings))();
+  }
+
+  /**
+   * Makes ready what `settings` want: new addresses are listened on, files of TLS are read. Returns what puts it in
+   * force, and gives up what is not wanted any more. Rejects as start() does; then nothing has changed.
+   */
+  async prepare(settings: readonly ListenerSettings[]): Promise<() => void> {
+    const kept: Listener[] = [];
+    const started: Listener[] = [];
+    const changes: (() => void)[] = [];
+    const wanted: Listener[] = [];
+    for (const one of settings) {
+      try {
+        const known = this.all.find((listener) => isSamePlace(listener.settings, one));
+        if (known === undefined) {
+          const listener = new Listener(one, this.host);
+          await listener.start();
+          started.push(listener);
+          wanted.push(listener);
+        } else {
+          changes.push(known.change(one));
+          kept.push(known);
+          wanted.push(known);
+        }
+      } catch (error) {
+        for (const listener of started) listener.stop();
+        if (error instanceof TlsFileError) throw error;
+        const address = one.transport.unix?.path ?? `${one.host}:${one.port}`;
+        throw Object.assign(error as Error, { address, section: one.section });
+      }
+    }
+    return () => {
+      for (const listener of this.all) {
+        this.unwatch.get(listener)?.();
+        this.unwatch.delete(listener);
+        if (!kept.includes(listener)) listener.stop();
+      }
+      for (const change of changes) change();
+      this.all = wanted;
+      for (const listener of wanted) this.watch(listener);
+    };
+  }
+
+  stop(): void {
+    for (const listener of this.all) listener.stop();
+  }
+
+  /** Certificates, keys, authorities and CRLs that are replaced serve the next connections. */
+  private watch(listener: Listener): void {
+    const { tls } = listener.settings.transport;
+    if (tls !== null)
+      this.unwatch.set(
+        listener,
+        this.files.watch(tlsFiles(tls), () => this.reload(listener)),
+      );
+  }
+
+  private reload(listener: Listener): void {
+    const { section } = listener.settings;
+    try {
+      listener.reload();
+      const until = new Date(listener.tlsKit?.expiresWallMs ?? 0).toISOString();
+      this.logger.info({ listener: section, until }, `[${section}.tls]: the files are loaded anew`);
+      for (const warning of listener.tlsKit?.warnings ?? []) this.logger.warn({ listener: section }, warning);
+    } catch (error) {
+      if (!(error instanceof TlsFileError)) throw error;
+      const { path, reason } = error;
+      this.logger.error(
+        { listener: section, path },
+        `[${section}.tls] ${path}: ${reason}; what was loaded before stays`,
+      );
+    }
+  }
+}
+
+/** The socket that listens can stay. A port that the system chose is any port. */
+function isSamePlace(a: ListenerSettings, b: ListenerSettings): boolean {
+  return (
+    a.section === b.section &&
+    a.host === b.host &&
+    a.port === b.port &&
+    a.transport.unix?.path === b.transport.unix?.path &&
+    a.transport.unix?.mode === b.transport.unix?.mode
+  );
+}

@@ -1,0 +1,149 @@
+// The configuration while the program runs: SIGHUP, POST /reload and a changed file put what is different in force and
+// say so line by line; whoever it does not concern notices nothing.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import mqtt from "mqtt";
+import { WireClient } from "../support/wireClient.ts";
+import { logLines, start } from "./program.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "millrace-reload-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let files = 0;
+interface Line {
+  readonly msg: string;
+  readonly reload?: string;
+  readonly address?: string;
+}
+
+function program(text: string) {
+  const file = join(folder, `${++files}.toml`);
+  writeFileSync(file, text);
+  const running = start(["--config", file, "--log-format", "json"]);
+  const lines = (): Line[] => logLines(running.output()) as unknown as Line[];
+  return { ...running, lines, write: (next: string): void => writeFileSync(file, next) };
+}
+
+/** Where the console says it listens. */
+async function consoleOf(one: ReturnType<typeof program>): Promise<string> {
+  await one.until("console on http");
+  return /console on (http:\/\/[^/]+)\//.exec(one.output())?.[1] ?? "";
+}
+
+const LISTENER = '[v4.1]\nlisten = "127.0.0.1:0"\n';
+const CONSOLE = '[console]\nlisten = "127.0.0.1:0"\n';
+
+describe("a reload", () => {
+  test("by SIGHUP: limits for those who come, restarts told, clients under load not cut", async () => {
+    const one = program(LISTENER);
+    const port = await one.port();
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0 });
+    let closed = false;
+    client.on("close", () => (closed = true));
+    let echoed = 0;
+    client.on("message", () => void echoed++);
+    await client.subscribeAsync("load", { qos: 1 });
+    let isLoading = true;
+    const load = (async () => {
+      let sent = 0;
+      for (; isLoading; sent++) await client.publishAsync("load", "x", { qos: 1 });
+      return sent;
+    })();
+
+    one.write(
+      `[router]\nmemory = "32MiB"\nmax_connections = 5\n${LISTENER}[v4.1.connections]\nmax_qos = 1\n`,
+    );
+    one.kill("SIGHUP");
+    await one.until("[v4.1.connections] max_qos");
+    const told = one.lines().filter(({ reload }) => reload !== undefined);
+    expect(told.map(({ msg }) => msg).sort()).toEqual([
+      "applied: [router] max_connections: 10010 → 5",
+      "applied: [v4.1.connections] max_qos: 2 → 1",
+      'needs a restart: [router] memory: "64MiB" → "32MiB"',
+    ]);
+    const next = await WireClient.open(port, 5);
+    expect((await next.connect({ clientId: "next" })).properties).toMatchObject({ maximumQoS: 1 });
+    isLoading = false;
+    const sent = await load;
+    while (echoed < sent) await new Promise((resolve) => client.once("message", resolve));
+    expect(closed).toBe(false);
+    await client.endAsync();
+    next.cut();
+    one.kill("SIGTERM");
+    expect((await one.outcome).status).toBe(0);
+  });
+
+  test("by SIGHUP: a wrong file changes nothing and says why", async () => {
+    const one = program(LISTENER);
+    const port = await one.port();
+    one.write(`${LISTENER}max_qos = 1\n`);
+    one.kill("SIGHUP");
+    await one.until("what was in force stays");
+    expect(one.output()).toContain(`${files}.toml:3: [v4.1] max_qos: unknown key`);
+    const client = await WireClient.open(port, 5);
+    expect((await client.connect({ clientId: "still" })).properties).not.toMatchObject({ maximumQoS: 1 });
+    client.cut();
+    one.kill("SIGTERM");
+    expect((await one.outcome).status).toBe(0);
+  });
+
+  test("by POST /reload: listeners come and go, their clients stay", async () => {
+    const second = '[v4.2]\nlisten = "127.0.0.1:0"\n';
+    const one = program(LISTENER + CONSOLE);
+    const at = await consoleOf(one);
+    const reload = async () => {
+      const response = await fetch(`${at}/api/v1/reload`, { method: "POST" });
+      return { status: response.status, json: (await response.json()) as Record<string, unknown> };
+    };
+    const clientCount = async () =>
+      ((await (await fetch(`${at}/api/v1/counters`)).json()) as { connections: number }).connections;
+
+    expect((await reload()).json).toEqual({ applied: [], needs_restart: [] });
+    one.write(LISTENER + second + CONSOLE);
+    const added = await reload();
+    expect(added.status).toBe(200);
+    expect(added.json["applied"]).toContain("[v4.2]: added");
+    await one.until('"listener":"v4.2"');
+    const { address = "" } =
+      one.lines().find(({ msg }) => msg.includes("[v4.2]") && msg.includes("listening")) ?? {};
+    const client = await WireClient.open(Number(address.split(":")[1]), 5);
+    await client.connect({ clientId: "second" });
+
+    one.write(LISTENER + CONSOLE);
+    expect((await reload()).json["applied"]).toContain("[v4.2]: gone");
+    await client.expectSilence();
+    expect(await clientCount()).toBe(1);
+    const refused = await WireClient.open(Number(address.split(":")[1]), 5).then(
+      () => false,
+      () => true,
+    );
+    expect(refused).toBe(true);
+
+    one.write(`[v4.1]\nlisten = "nowhere"\n${CONSOLE}`);
+    const wrong = await reload();
+    expect(wrong.status).toBe(409);
+    expect(wrong.json["error"]).toContain("[v4.1] listen");
+    client.cut();
+    one.kill("SIGTERM");
+    expect((await one.outcome).status).toBe(0);
+  });
+
+  test("by the file itself; the console's own token too, which is not shown", async () => {
+    const one = program(LISTENER + CONSOLE);
+    await consoleOf(one);
+    const port = 20_000 + Math.floor(Math.random() * 20_000);
+    const told = '[console]\ntoken = "s3cret"\n';
+    one.write(`${LISTENER}${told}listen = "127.0.0.1:${port}"\n`);
+    await one.until("[console] token");
+    const config = `http://127.0.0.1:${port}/api/v1/config`;
+    expect((await fetch(config)).status).toBe(401);
+    const shown = await fetch(config, { headers: { authorization: "Bearer s3cret" } });
+    expect(await shown.text()).toContain('"token":"<hidden>"');
+    expect(one.output()).not.toContain("s3cret");
+    one.kill("SIGTERM");
+    expect((await one.outcome).status).toBe(0);
+  }, 15_000);
+});
