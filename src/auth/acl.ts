@@ -20,6 +20,8 @@ export class Acl {
   /** Rules that name users, by user, and those that name none; positions in `rules`, ascending. */
   private byUser = new Map<string, number[]>();
   private general: number[] = [];
+  /** The filters of each rule that are the same for every client; null where one has places. */
+  private fixed: (TopicRule | null)[][] = [];
   private readonly byAsking = new Recent<Rights | null>(SHARED_MAX, SHARED_CHARACTERS_MAX);
   private readonly byContent = new Recent<Rights>(SHARED_MAX, SHARED_CHARACTERS_MAX);
   private readonly receiveRules = new Recent<ReceiveRule>(SHARED_MAX, SHARED_CHARACTERS_MAX);
@@ -39,6 +41,9 @@ export class Acl {
   private index(): void {
     this.byUser = new Map();
     this.general = [];
+    this.fixed = this.rules.rules.map(({ filters, allow }) =>
+      filters.map((filter) => fixedRule(filter, allow)),
+    );
     for (const [position, { who }] of this.rules.rules.entries()) {
       if (who.users === undefined) this.general.push(position);
       for (const user of who.users ?? []) {
@@ -77,10 +82,9 @@ export class Acl {
     const rules: Record<AclAction, TopicRule[]> = { publish: [], subscribe: [], receive: [] };
     for (const position of positions) {
       const { allow, actions, filters } = this.rules.rules[position]!;
-      for (const filter of filters) {
-        const levels = levelsFor(filter, allow, subject);
-        if (levels === null) continue;
-        for (const action of actions) rules[action].push({ levels, allow });
+      for (const [index, filter] of filters.entries()) {
+        const rule = this.fixed[position]![index] ?? ruleFor(filter, allow, subject);
+        if (rule !== null) for (const action of actions) rules[action].push(rule);
       }
     }
     const listFor = (action: AclAction): RuleList => {
@@ -94,9 +98,16 @@ export class Acl {
   }
 }
 
-function levelsFor(filter: FilterTemplate, allow: boolean, subject: Subject): string[] | null {
+/** What a filter without places says for every client; null for one with places. */
+function fixedRule({ parts, places }: FilterTemplate, allow: boolean): TopicRule | null {
+  return places.length > 0 ? null : { levels: parts.join("").split("/"), allow };
+}
+
+/** What the filter says for this client; null when nothing. */
+function ruleFor(filter: FilterTemplate, allow: boolean, subject: Subject): TopicRule | null {
   const valueAt = (place: Place): string => placeValue(subject, place);
-  return allow ? fillToGrant(filter, valueAt) : fillToRefuse(filter, valueAt);
+  const levels = allow ? fillToGrant(filter, valueAt) : fillToRefuse(filter, valueAt);
+  return levels === null ? null : { levels, allow };
 }
 
 function placeValue(subject: Subject, place: Place): string {

@@ -23,15 +23,17 @@ export class RuleList {
   readonly otherwise: boolean;
   /** Topics outside this filter are denied before any rule is asked; null for none. */
   readonly confinement: readonly string[] | null;
-  /** Equal lists have equal keys. */
-  readonly key: string;
 
   constructor(rules: readonly TopicRule[], otherwise: boolean, confinement: readonly string[] | null) {
     this.rules = rules;
     this.otherwise = otherwise;
     this.confinement = confinement;
-    const texts = rules.map(({ levels, allow }) => `${allow ? "+" : "-"}${levels.join("/")}`);
-    this.key = [otherwise ? "+" : "-", confinement?.join("/") ?? "", ...texts].join("\0");
+  }
+
+  /** Equal lists have equal keys. */
+  get key(): string {
+    const texts = this.rules.map(({ levels, allow }) => `${allow ? "+" : "-"}${levels.join("/")}`);
+    return [this.otherwise ? "+" : "-", this.confinement?.join("/") ?? "", ...texts].join("\0");
   }
 
   /** It allows every topic. */
