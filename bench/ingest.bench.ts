@@ -1,7 +1,11 @@
 // From a publisher's chunk to the log: the walk over frames, and ingest by kind of frame and by number of topics.
 
 import { do_not_optimize } from "mitata";
+import { AclRights } from "../src/auth/aclRights.ts";
+import { Recent } from "../src/auth/recent.ts";
 import { frameBytes } from "../src/packet/frame.ts";
+import type { Rights } from "../src/session/rights.ts";
+import { RuleList } from "../src/topic/ruleList.ts";
 import { Fixture } from "./fixture.ts";
 import { type Level, type PublishOptions, publishFrame } from "./frames.ts";
 import { type Case, runCases } from "./harness.ts";
@@ -11,6 +15,17 @@ const MESSAGES = 800;
 const TOPICS = 1000;
 const PAYLOAD = Buffer.alloc(64, 0x6d);
 const TOPIC = "bench/topic";
+
+/** Rights of a list of rules as long as many are, of which none but the last is about the topics here. */
+function rightsOf(allow: boolean): Rights {
+  const rules = Array.from({ length: 20 }, (_, i) => ({ levels: ["plant", `${i}`, "#"], allow: true }));
+  const all = { levels: ["#"], allow };
+  const list = new RuleList([...rules, all], false, null);
+  return new AclRights({ publish: list, subscribe: list, receive: list }, new Recent(16, 4096));
+}
+
+const ALLOWED = rightsOf(true);
+const DENIED = rightsOf(false);
 
 type Shape = Omit<PublishOptions, "payload" | "topic">;
 
@@ -32,9 +47,17 @@ function walkCase(): Case {
 }
 
 /** One publisher, one filter that nobody reads, so that every message is kept and none delivered. */
-function ingestCase(name: string, chunk: Buffer, messages: number, filters: string[], level: Level): Case {
+function ingestCase(
+  name: string,
+  chunk: Buffer,
+  messages: number,
+  filters: string[],
+  level: Level,
+  rights: Rights | null = null,
+): Case {
   const fixture = new Fixture({ counting: false, initializedFilters: filters });
   const publisher = fixture.connect(level);
+  publisher.connection.session!.rights = rights;
   const call = (): void => publisher.send(chunk);
   return { group: "ingest, per message of 64 B", name, units: messages, call };
 }
@@ -66,6 +89,10 @@ function cases(): Case[] {
     ingestCase("QoS 0, 1,000 topics, 1,000 filters", manyTopics, TOPICS, devices, 4),
     ingestCase("QoS 0, one topic, no filter", v4, MESSAGES, [], 4),
     ingestCase("QoS 0, 1,000 topics, no filter", manyTopics, TOPICS, [], 4),
+    ingestCase("QoS 0, 3.1.1, one topic, with rights", v4, MESSAGES, [TOPIC], 4, ALLOWED),
+    ingestCase("QoS 0, 1,000 topics, one filter, with rights", manyTopics, TOPICS, ["#"], 4, ALLOWED),
+    ingestCase("QoS 0, one topic, denied", v4, MESSAGES, [TOPIC], 4, DENIED),
+    ingestCase("QoS 0, 1,000 topics, denied", manyTopics, TOPICS, ["#"], 4, DENIED),
     ingestCase("QoS 0, one message a chunk", chunkOf(1, { level: 4 }, one), 1, [TOPIC], 4),
   ];
 }

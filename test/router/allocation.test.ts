@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { heapStats } from "bun:jsc";
+import type { Rights } from "../../src/session/rights.ts";
 import { encodePublish, PropertyId, type ReferenceSubscription, u16, utf8 } from "./reference.ts";
 import { Random } from "../sim/random.ts";
 import type { SimSocket } from "../sim/socket.ts";
@@ -122,6 +123,12 @@ const CASES: readonly Case[] = [
   },
 ];
 
+const EVERYTHING: Rights = {
+  mayPublish: () => true,
+  maySubscribe: () => true,
+  receiveRule: () => null,
+};
+
 test("the measure sees every object", () => {
   const kept: object[] = [];
   const perCall = objectsPer(100, (call) => {
@@ -141,6 +148,27 @@ describe("10,000 frames leave hardly an object behind", () => {
       const sent = bench.bytes;
       const perChunk = objectsPer(CHUNKS, () => publisher.deliver(chunk));
       expect(bench.bytes - sent).toBeGreaterThanOrEqual(readers.length * 3 * FRAMES * 64);
+      expect(perChunk).toBeLessThan(OBJECTS_PER_CHUNK);
+    });
+  }
+
+  for (const [title, mayPublish] of [
+    ["over 50 topics with rights", () => true],
+    ["over 50 topics, half of them denied", (topic: string) => topic.charCodeAt(topic.length - 1) % 2 === 0],
+    ["over 50 topics, all denied", () => false],
+  ] as const) {
+    test(`QoS 0 v4 ${title}, to a reader that may not be sent some`, () => {
+      const bench = new Bench();
+      const publisher = bench.endpoint("publisher", 4, []);
+      const reader = bench.endpoint("reader", 4, []);
+      const rule = { permits: (topic: string) => topic !== "a/7", includes: () => false };
+      publisher.socket.connection!.session!.rights = { ...EVERYTHING, mayPublish };
+      reader.socket.connection!.session!.rights = { ...EVERYTHING, receiveRule: () => rule };
+      reader.deliver(packet(0x82, u16(1), utf8("a/#"), Buffer.of(0)));
+      const chunk = chunkOf(topics(4));
+      const sent = bench.bytes;
+      const perChunk = objectsPer(CHUNKS, () => publisher.deliver(chunk));
+      expect(bench.bytes > sent).toBe(mayPublish("a/8"));
       expect(perChunk).toBeLessThan(OBJECTS_PER_CHUNK);
     });
   }
