@@ -22,6 +22,7 @@ import { NEED_MORE_HEADER, type ProxyHeader, readProxyHeader } from "./proxyHead
 import type { Residues } from "./residues.ts";
 import type { ListenerSettings } from "./settings.ts";
 import type { TlsKit } from "./tlsKit.ts";
+import type { TransportSettings } from "./transport.ts";
 import { type WebSocketHost, WebSocketLayer } from "./webSocket.ts";
 import type { WebSocketSettings } from "./webSocketSettings.ts";
 
@@ -43,7 +44,7 @@ export interface AcceptedSocket extends Carrier {
   readonly remoteAddress: string;
   /** Closes at once, whatever waits to be sent. */
   drop(): void;
-  /** Begins TLS with the client's first bytes. The socket itself is used no more, but for drop(). */
+  /** Begins TLS with what has been read already. The socket itself is used no more, but for drop(). */
   secure(kit: TlsKit, hello: Buffer, user: TlsUser): Carrier;
 }
 
@@ -63,6 +64,14 @@ const FIRST_OF_HTTP = 0x47; // the G of GET
 /** A ClientHello is smaller; more of it does not wait here. */
 const HELD_BYTES_MAX = 16 * 1024;
 const NOTHING = Buffer.alloc(0);
+
+/**
+ * The socket itself is read before TLS is. Bun hands whatever TLS reads to such a socket too, so that it costs a copy:
+ * listeners that speak TLS and nothing else do without.
+ */
+export function readsFirst({ tls, isSniffing, trustedProxies }: TransportSettings): boolean {
+  return tls === null || isSniffing || trustedProxies !== null;
+}
 
 /** What becomes of bytes that nobody needs. */
 const NOBODY: Layer = { data() {}, drain() {}, closed() {} };
@@ -167,8 +176,11 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
     if (!lobby.isInTime(settings, this.address)) this.refusal = errors.connectionRateExceeded;
     const { tls, webSocket, isSniffing } = settings.transport;
     this.step = Step.FirstByte;
-    if (isSniffing || tls !== null) return;
-    if (webSocket === null) this.connect();
+    if (isSniffing) return;
+    if (tls !== null) {
+      // Bytes that have been read already must be handed over; where none are read before, TLS reads them itself.
+      if (!readsFirst(settings.transport)) this.awaitTls(NOTHING);
+    } else if (webSocket === null) this.connect();
     else this.upgrade();
   }
 

@@ -1,7 +1,7 @@
-// Handshake gate: how many TLS handshakes are under way at one time. A socket comes here with its first bytes, so that
-// silent ones take no place. Those that find no place wait in order, unread, and while anybody waits a handshake
-// that has taken longer than HANDSHAKE_GRACE_MS loses its place, the eldest first: so slow ones do not keep others
-// out. Few begin in one turn of the event loop: one costs hundreds of microseconds, and deliveries go on.
+// Handshake gate: how many TLS handshakes are under way at one time. Those that find no place wait in order, unread, and
+// while anybody waits a handshake that has taken longer than HANDSHAKE_GRACE_MS loses its place, the eldest first: so
+// slow and silent ones do not keep others out for long. Few begin in one turn of the event loop: one costs hundreds of
+// microseconds, and deliveries go on.
 
 import type { Clock } from "../base/clock.ts";
 

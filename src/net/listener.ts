@@ -3,7 +3,7 @@
 
 import type { Socket as BunSocket, SocketHandler, SocketListener, TCPSocketListener } from "bun";
 import { AddressRanges } from "./address.ts";
-import { Arrival, type ArrivalPlace } from "./arrival.ts";
+import { Arrival, type ArrivalPlace, readsFirst } from "./arrival.ts";
 import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
 import type { Host } from "./host.ts";
 import { ListenerSocket } from "./listenerSocket.ts";
@@ -21,6 +21,8 @@ export class Listener implements ArrivalPlace {
   tlsKit: TlsKit | null;
   private readonly host: Host;
   private server: SocketListener<ListenerSocket> | null = null;
+  /** Sockets are read, and not only by TLS; once they are, they stay so: some may have been accepted for that. */
+  private reads = false;
   /** When the next connection may begin, on performance.now(). */
   private nextStartMs = 0;
 
@@ -44,6 +46,9 @@ export class Listener implements ArrivalPlace {
       this.settings = settings;
       this.tlsKit = kit;
       this.trusted = trustedProxies === null ? null : new AddressRanges(trustedProxies);
+      if (this.reads || !readsFirst(settings.transport)) return;
+      this.reads = true;
+      this.server?.reload({ socket: this.handlers() });
     };
   }
 
@@ -58,12 +63,8 @@ export class Listener implements ArrivalPlace {
   }
 
   private handlers(): SocketHandler<ListenerSocket> {
-    return {
+    const handlers: SocketHandler<ListenerSocket> = {
       open: (socket) => this.accept(socket),
-      data(socket, chunk) {
-        socket.data.layer.data(chunk);
-        if (chunk.length >= RELEASED_BYTES_MIN) release(chunk);
-      },
       drain(socket) {
         socket.data?.layer.drain();
       },
@@ -74,6 +75,12 @@ export class Listener implements ArrivalPlace {
         socket.data?.layer.closed();
       },
     };
+    if (!this.reads) return handlers;
+    handlers.data = (socket, chunk) => {
+      socket.data.layer.data(chunk);
+      if (chunk.length >= RELEASED_BYTES_MIN) release(chunk);
+    };
+    return handlers;
   }
 
   private accept(socket: BunSocket<ListenerSocket>): void {
@@ -104,8 +111,8 @@ export class Listener implements ArrivalPlace {
     arrival.openedMs = start;
     socket.pause();
     setTimeout(() => {
-      arrival.begin();
       socket.resume();
+      arrival.begin();
     }, start - now);
   }
 

@@ -217,8 +217,10 @@ function sniffing(isSecure: boolean): { socket: FakeSocket; connected: Connectio
 
 test("without sniff, what is configured is spoken and nothing else", () => {
   const tls = scene({ tls: TLS });
-  tls.socket.layer.data(CONNECT);
-  expect(tls.socket.hello).toEqual(CONNECT); // for TLS to refuse
+  expect(tls.socket.hello).toHaveLength(0); // TLS reads by itself
+  const proxied = scene({ tls: TLS, trustedProxies: ["10.0.0.9"] });
+  proxied.socket.layer.data(Buffer.concat([HEADERS[0]!.bytes, CONNECT]));
+  expect(proxied.socket.hello).toEqual(CONNECT); // for TLS to refuse
   const ws = scene({ webSocket: WS });
   ws.socket.layer.data(CONNECT);
   expect([ws.socket.state, ws.left[0]?.cause]).toEqual(["ended", "websocket"]);

@@ -303,3 +303,52 @@ for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     expect(Buffer.concat(got).equals(bytes)).toBe(true);
   });
 }
+
+test("a listener without a data callback is upgraded unread, paused or not, and no copy of what TLS reads is made", async () => {
+  const events: string[] = [];
+  let count = 0;
+  const listener = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open(socket) {
+        const begin = (): void => {
+          const upgrade = socket.upgradeTLS.bind(socket) as unknown as (options: object) => [Secure, Secure];
+          upgrade({
+            isServer: true,
+            secureContext: context.context,
+            initialData: Buffer.alloc(0),
+            socket: { data: (_: Secure, chunk: Buffer) => void events.push(`data ${chunk.length}`) },
+          });
+        };
+        if (count++ % 2 === 0) begin();
+        else {
+          socket.pause();
+          setImmediate(() => setImmediate(begin));
+        }
+      },
+      drain() {},
+    },
+  });
+  servers.push(listener);
+  for (let index = 0; index < 4; index++) client(listener.port).write("hello");
+  await until(() => events.filter((event) => event === "data 5").length === 4);
+});
+
+test("reload gives the sockets of a listener other callbacks, those that stand too", async () => {
+  const events: string[] = [];
+  const listener = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { open: () => void events.push("open"), drain() {} },
+  });
+  servers.push(listener);
+  const one = connectTcp(listener.port, "127.0.0.1");
+  clients.push(one);
+  await until(() => events.length === 1);
+  listener.reload({ socket: { data: (_, chunk) => void events.push(`${chunk}`) } });
+  one.write("heard");
+  const two = connectTcp(listener.port, "127.0.0.1", () => two.write("too"));
+  clients.push(two);
+  await until(() => events.includes("heard") && events.includes("too"));
+});
