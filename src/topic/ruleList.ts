@@ -9,8 +9,12 @@ export interface TopicRule {
   readonly allow: boolean;
 }
 
-/** Rules looked at while one filter is judged; more, and it is taken as not wholly allowed. */
-const STEPS_MAX = 32_768;
+/**
+ * So often one filter's judgement may look at rules, and more often the more rules there are; beyond that the filter is
+ * taken as not wholly allowed. A client chooses its filters: none may cost much more than the list is long.
+ */
+const STEPS_MIN = 2_048;
+const STEPS_PER_RULE = 16;
 
 /** A level's text that no rule names and that does not begin with "$". No level holds U+0000. */
 const FRESH = "\0";
@@ -50,12 +54,22 @@ export class RuleList {
 
   /** Every topic that the valid Topic Filter `filter` matches is allowed. */
   permitsAll(filter: string): boolean {
-    return new Judgement(filter, OPEN, this).holds();
+    const wanted = filter.split("/");
+    if (this.confinement !== null && !contains(this.confinement, wanted)) return this.isJudged(wanted);
+    for (const { levels, allow } of this.rules) {
+      if (contains(levels, wanted)) return allow; // no rule before it has to do with the filter
+      if (overlap(levels, wanted)) return this.isJudged(wanted);
+    }
+    return this.otherwise;
+  }
+
+  private isJudged(wanted: readonly string[]): boolean {
+    return new Judgement(wanted, OPEN, this).holds();
   }
 
   /** Of the topics that `filter` matches, everything that `other` allows is allowed here too. */
   includes(other: RuleList, filter: string): boolean {
-    return new Judgement(filter, other, this).holds();
+    return new Judgement(filter.split("/"), other, this).holds();
   }
 
   /** The list as far as it matters to topics that `filter` matches: it judges those alike. */
@@ -127,12 +141,13 @@ class Judgement {
   private readonly filter: readonly string[];
   private readonly from: RuleList;
   private readonly to: RuleList;
-  private steps = 0;
+  private stepsLeft: number;
 
-  constructor(filter: string, from: RuleList, to: RuleList) {
-    this.filter = filter.split("/");
+  constructor(filter: readonly string[], from: RuleList, to: RuleList) {
+    this.filter = filter;
     this.from = from;
     this.to = to;
+    this.stepsLeft = STEPS_MIN + STEPS_PER_RULE * (from.rules.length + to.rules.length);
   }
 
   holds(): boolean {
@@ -141,8 +156,8 @@ class Judgement {
 
   /** It holds for the topics that begin with the `depth` levels that led here, the last of which is `last`. */
   private below(depth: number, last: string, from: Alive, to: Alive): boolean {
-    this.steps += 1 + from.rules.length + to.rules.length;
-    if (this.steps > STEPS_MAX) return false;
+    this.stepsLeft -= 1 + from.rules.length + to.rules.length;
+    if (this.stepsLeft < 0) return false;
     const granted = decided(this.to, to, depth);
     if (granted === true) return true;
     const asked = decided(this.from, from, depth);
