@@ -2,7 +2,6 @@
 // lie (raw lane), small scattered ones gathered into one write (gather lane); everything else is rendered in a batch
 // that neighbours share, stamped with this session's identifiers (rendered lane). @hot
 
-import type { Budget } from "../base/budget.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Offset } from "../base/brand.ts";
 import type { CommitLog } from "../log/commitLog.ts";
@@ -23,7 +22,7 @@ import { type Reader, ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { BATCH_BYTES, Batch, BatchKind, RENDERED_FRAME_MAX } from "./batch.ts";
-import { SHARED_BATCHES } from "./budgets.ts";
+import { type Budgets, SHARED_BATCHES } from "./budgets.ts";
 import type { Filters } from "./filters.ts";
 import { advanceTo, cutFrameEnd, earliest, park, toNextEntry } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
@@ -62,7 +61,7 @@ export class Lanes {
     stats: Stats,
     clock: Clock,
     batchMessagesMax: number,
-    budget: Budget,
+    budgets: Budgets,
   ) {
     this.log = log;
     this.filters = filters;
@@ -70,9 +69,9 @@ export class Lanes {
     this.stats = stats;
     this.clock = clock;
     this.batchMessagesMax = batchMessagesMax;
-    this.renderer = new Renderer(log);
-    for (let i = 0; i < SHARED_BATCHES; i++) this.batches.push(new Batch(budget));
-    this.single = new Batch(budget);
+    this.renderer = new Renderer(log, budgets.sessions);
+    for (let i = 0; i < SHARED_BATCHES; i++) this.batches.push(new Batch(budgets.render));
+    this.single = new Batch(budgets.render);
   }
 
   /** What the port owes leaves first. False: the reader waits for the socket. */

@@ -3,7 +3,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Budget } from "../base/budget.ts";
-import { RECEIVED_COST, type Session } from "../session/session.ts";
+import { ALIAS_COST, RECEIVED_COST, type Session } from "../session/session.ts";
 import type { Filters, Route } from "./filters.ts";
 import type { PacedPort } from "./pacing.ts";
 
@@ -105,14 +105,14 @@ export class Publisher implements PacedPort {
     return this.aliases?.[alias] ?? null;
   }
 
-  /** False when the budget of all aliases is used up. */
+  /** False when the session's share of the budget is used up. */
   setAlias(alias: number, bytes: Buffer, at: number, length: number): boolean {
     const known = this.aliasTopic(alias);
     if (known !== null && known.bytes.length === length && known.bytes.compare(bytes, at, at + length) === 0)
       return true;
-    const more = length - (known?.bytes.length ?? 0);
-    if (more > 0 && !this.budget.take(more)) return false;
-    if (more < 0) this.budget.give(-more);
+    const more = known === null ? ALIAS_COST + length : length - known.bytes.length;
+    if (more > 0 && !this.session.charge(this.budget, more)) return false;
+    if (more < 0) this.session.refund(this.budget, -more);
     this.aliasBytes += more;
     const copy = Buffer.from(bytes.subarray(at, at + length));
     if (this.aliases === null) this.aliases = [];
@@ -128,13 +128,13 @@ export class Publisher implements PacedPort {
   receive(identifier: number): void {
     if (this.session.received === null) this.session.received = new Set();
     this.session.received.add(identifier);
-    this.budget.take(RECEIVED_COST);
+    this.session.charge(this.budget, RECEIVED_COST);
   }
 
   /** PUBREL came: the identifier is free again. False when it was not known. */
   released(identifier: number): boolean {
     if (!(this.session.received?.delete(identifier) ?? false)) return false;
-    this.budget.give(RECEIVED_COST);
+    this.session.refund(this.budget, RECEIVED_COST);
     if (this.session.received?.size === 0) this.session.received = null;
     return true;
   }
@@ -144,12 +144,12 @@ export class Publisher implements PacedPort {
     if (qos !== 2) return true;
     const waiting = this.session.received?.size ?? 0;
     if (this.v5 && waiting >= this.receiveMaximum) return false;
-    return this.budget.used + RECEIVED_COST <= this.budget.bytesMax;
+    return this.session.mayCharge(this.budget, RECEIVED_COST);
   }
 
   /** The connection ends. */
   close(): void {
-    this.budget.give(this.aliasBytes);
+    this.session.refund(this.budget, this.aliasBytes);
     this.aliasBytes = 0;
     this.aliases = null;
   }

@@ -2,6 +2,7 @@
 // and protocol version. Filters are merged by position, so that a message that several of a session's filters match
 // goes out once, in log order, at the highest granted QoS and with every identifier. @hot
 
+import type { Budget } from "../base/budget.ts";
 import type { CommitLog } from "../log/commitLog.ts";
 import {
   RUN_BYTES,
@@ -18,7 +19,7 @@ import {
 import { frameBytes, putVarint, varintBytes } from "../packet/frame.ts";
 import { newPublishSpans, scanPublishProperties } from "../packet/publishProperties.ts";
 import type { Reader } from "../session/reader.ts";
-import type { Session } from "../session/session.ts";
+import { ALIAS_COST, type Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { BATCH_BYTES, type Batch, RENDERED_FRAME_MAX } from "./batch.ts";
 import { mayStillGet } from "./mayStillGet.ts";
@@ -61,6 +62,8 @@ export interface LargeFrame {
 
 export class Renderer {
   private readonly log: CommitLog;
+  /** Of the sessions: their Topic Aliases are charged. */
+  private readonly budget: Budget;
   readonly view = new View();
   private readonly spans = newPublishSpans();
   /** Topic Aliases that pieces of the batch tell the client for the first time. */
@@ -72,8 +75,9 @@ export class Renderer {
   /** Set by build() when the batch is one large frame's head. */
   large: LargeFrame | null = null;
 
-  constructor(log: CommitLog) {
+  constructor(log: CommitLog, budget: Budget) {
     this.log = log;
+    this.budget = budget;
   }
 
   /**
@@ -352,7 +356,8 @@ export class Renderer {
     const known = session.aliases?.get(bytes.toString("latin1", at, end));
     if (known !== undefined) return known;
     const given = session.aliases?.size ?? 0;
-    return given < session.aliasMax ? -(given + 1) : 0; // [MQTT-3.1.2-26]
+    const isPermitted = given < session.aliasMax && session.mayCharge(this.budget, ALIAS_COST + end - at);
+    return isPermitted ? -(given + 1) : 0; // [MQTT-3.1.2-26]
   }
 
   private putAlias(
@@ -368,8 +373,7 @@ export class Renderer {
     batch.bytes.writeUInt16BE(Math.abs(alias), at + 1);
     if (alias < 0) {
       const topic = bytes.toString("latin1", topicAt, topicEnd);
-      session.aliases ??= new Map();
-      session.aliases.set(topic, -alias);
+      session.tellAlias(this.budget, topic, -alias);
       this.introduced.push({ piece: batch.pieces, topic });
     }
     return at + TOPIC_ALIAS_BYTES;
@@ -379,7 +383,7 @@ export class Renderer {
   forgetAliases(session: Session, gone: number): void {
     const { introduced } = this;
     while (introduced.length > 0 && introduced[introduced.length - 1]!.piece >= gone) {
-      session.aliases?.delete(introduced.pop()!.topic);
+      session.forgetAlias(this.budget, introduced.pop()!.topic);
     }
   }
 

@@ -3,6 +3,8 @@
 // in flight, paced by the reader's window. The scan is a cursor over the store's slots, so a subscription that
 // matches a million messages costs its session three numbers.
 
+import { assert } from "../base/assert.ts";
+import type { Budget } from "../base/budget.ts";
 import type { CommitLog } from "../log/commitLog.ts";
 import { frameBody } from "../packet/frame.ts";
 import { decodeUtf8 } from "../packet/utf8.ts";
@@ -19,6 +21,8 @@ import { CLASS_INBOX, CLASS_QOS_MASK, CLASS_QOS_SHIFT, classQos } from "./runCla
 /** Copied at one time, bytes and messages; the next part follows when the reader has taken this one. */
 const PART_BYTES = 64 * 1024;
 const PART_MESSAGES = 512;
+/** Budgeted bytes of one claim beside its filter's text. */
+const REPLAY_COST = 512;
 /** Slots looked at in one turn. */
 const PART_SLOTS = 65_536;
 
@@ -27,6 +31,7 @@ export class Replays {
   private readonly filters: Filters;
   private readonly retained: Retained;
   private readonly ingest: Ingest;
+  private readonly budget: Budget;
   private readonly routes = new WeakMap<Subscription, Route>();
   private nextRoute = -16;
   /** The run that is being staged. */
@@ -40,14 +45,29 @@ export class Replays {
     publisher: 0,
   };
 
-  constructor(log: CommitLog, filters: Filters, retained: Retained, ingest: Ingest) {
+  constructor(log: CommitLog, filters: Filters, retained: Retained, ingest: Ingest, budget: Budget) {
     this.log = log;
     this.filters = filters;
     this.retained = retained;
     this.ingest = ingest;
+    this.budget = budget;
   }
 
-  /** Promises the session the retained messages that `filter` matches now. */
+  /** One more claim to retained messages has room in the session's share of the budget, or is none. */
+  hasRoom(session: Session, filter: string): boolean {
+    return this.retained.count === 0 || session.mayCharge(this.budget, costOf(filter));
+  }
+
+  /** Drops the claims that `isKept` does not want. */
+  keep(session: Session, isKept: (replay: Replay) => boolean): void {
+    session.replays = session.replays.filter((replay) => {
+      const stays = isKept(replay);
+      if (!stays) session.refund(this.budget, replay.cost);
+      return stays;
+    });
+  }
+
+  /** Promises the session the retained messages that `filter` matches now; there is room for it. */
   begin(
     session: Session,
     filter: string,
@@ -62,6 +82,9 @@ export class Replays {
       if (slot < 0) return;
       end = slot + 1;
     }
+    const cost = costOf(filter);
+    const charged = session.charge(this.budget, cost);
+    assert(charged, "there was room for the claim");
     const matcher = compileFilter(filter);
     session.replays.push({
       filter,
@@ -73,6 +96,7 @@ export class Replays {
       noLocal: options.noLocal,
       slot,
       end,
+      cost,
     });
     this.more(session);
   }
@@ -87,6 +111,7 @@ export class Replays {
         continue;
       }
       session.replays.shift();
+      session.refund(this.budget, replay.cost);
     }
     return true;
   }
@@ -159,4 +184,8 @@ export class Replays {
     session.inbox = inbox;
     return inbox;
   }
+}
+
+function costOf(filter: string): number {
+  return REPLAY_COST + 2 * filter.length;
 }

@@ -16,7 +16,7 @@ import type { Stats } from "./stats.ts";
 const SEGMENT_BYTES = 256 * 1024;
 const SLOT_BYTES = 4;
 /** Typed-array fields and the map entry of one slot, and per byte of topic the map's key. */
-const SLOT_COST = 4 + 4 + 4 + 4 + 4 + 4 + 8 + 8 + 2 + 100;
+export const SLOT_COST = 4 + 4 + 4 + 4 + 4 + 4 + 8 + 8 + 2 + 100;
 const GROW = 4096;
 const FREE = 0xffff_ffff;
 

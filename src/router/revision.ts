@@ -30,7 +30,7 @@ export class Revision {
     for (const subscription of [...session.byText.values()]) {
       if (this.narrows(session, subscription)) hasLost = true;
     }
-    session.replays = session.replays.filter((replay) => {
+    this.subscriptions.replays.keep(session, (replay) => {
       const subscription = session.byText.get(replay.filter);
       replay.rule = subscription?.rule ?? null;
       return subscription !== undefined;

@@ -77,10 +77,10 @@ export class Router implements LogOwner {
     this.retained = new Retained(budgets.retained, stats, clock);
     this.ingest = new Ingest(log, this.filters, this.pacing, this.retained, this.ready, stats, clock);
     const { batchMessagesMax } = settings;
-    this.lanes = new Lanes(log, this.filters, this.ready, stats, clock, batchMessagesMax, budgets.render);
+    this.lanes = new Lanes(log, this.filters, this.ready, stats, clock, batchMessagesMax, budgets);
     const { filters, ready, lanes } = this;
     this.groups = new ShareGroups(log, filters, ready, lanes, stats, clock, settings.sharedStrategy, seed);
-    this.replays = new Replays(log, filters, this.retained, this.ingest);
+    this.replays = new Replays(log, filters, this.retained, this.ingest, budgets.sessions);
     const { groups, replays } = this;
     this.subscriptions = new Subscribe(filters, groups, replays, lanes, budgets.sessions, stats);
     this.revision = new Revision(log, filters, this.subscriptions, stats);

@@ -12,7 +12,7 @@ import { unpin } from "../log/segment.ts";
 import type { InflightSlab } from "../session/inflight.ts";
 import type { DeliveryPort } from "../session/ports.ts";
 import { ReaderState } from "../session/reader.ts";
-import { type ConnectionTerms, EXPIRY_NEVER, RECEIVED_COST, Session } from "../session/session.ts";
+import { type ConnectionTerms, EXPIRY_NEVER, Session } from "../session/session.ts";
 import type { Filters } from "./filters.ts";
 import type { Lanes } from "./lanes.ts";
 import { park } from "./position.ts";
@@ -24,7 +24,7 @@ import type { Stats } from "./stats.ts";
 import type { Subscribe } from "./subscribe.ts";
 
 /** Budgeted bytes of a session beside its texts. */
-const SESSION_COST = 512;
+export const SESSION_COST = 512;
 
 export interface Resumed {
   readonly session: Session;
@@ -176,6 +176,7 @@ export class Sessions {
     session.reader.state = ReaderState.Offline;
     session.redelivery = [];
     session.redelivered = 0;
+    session.forgetAliases(this.budget);
     this.groups.handBack(session);
     session.inflight.trim();
     for (const subscription of session.reader.subscriptions) {
@@ -229,7 +230,6 @@ export class Sessions {
     session.inflight.clear();
     if (this.lanes.starved.size > 0) this.lanes.feed();
     this.lanes.starved.delete(session.reader);
-    if (session.received !== null) this.budget.give(session.received.size * RECEIVED_COST);
     session.received = null;
     unpin(session.reader);
     session.reader.state = ReaderState.Offline;

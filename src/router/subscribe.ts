@@ -35,7 +35,7 @@ const LEVEL_COST = 32;
 export class Subscribe {
   private readonly filters: Filters;
   private readonly groups: ShareGroups;
-  private readonly replays: Replays;
+  readonly replays: Replays;
   private readonly lanes: Lanes;
   private readonly budget: Budget;
   private readonly stats: Stats;
@@ -89,6 +89,13 @@ export class Subscribe {
     }
     const cost = costOf(entry.filter, rule);
     if (known === undefined && !session.charge(this.budget, cost)) return ReasonCode.QuotaExceeded;
+    const wantsRetained =
+      parsed.group === null &&
+      (options.retainHandling === 0 || (options.retainHandling === 1 && known === undefined));
+    if (wantsRetained && !this.replays.hasRoom(session, parsed.filter)) {
+      if (known === undefined) session.refund(this.budget, cost);
+      return ReasonCode.QuotaExceeded;
+    }
     if (parsed.group !== null) {
       this.groups.join(session, parsed.group, parsed.filter, options);
       if (known === undefined) {
@@ -112,8 +119,6 @@ export class Subscribe {
       session.reader.subscriptions.push(subscription);
       this.filters.attach(state, subscription);
     }
-    const wantsRetained =
-      options.retainHandling === 0 || (options.retainHandling === 1 && known === undefined);
     if (wantsRetained) this.replays.begin(session, parsed.filter, options, rule); // [MQTT-3.3.1-9, -10, -11]
     return qos;
   }
@@ -146,6 +151,7 @@ export class Subscribe {
       if (state) this.filters.endIfUnused(state);
       return;
     }
+    if (parsed !== null) this.replays.keep(session, ({ filter }) => filter !== parsed.filter); // [MQTT-3.10.4-2]
     this.lanes.endCut(session.reader); // a frame that has begun must end, whatever becomes of its subscription
     park(subscription, this.filters.stateOf(subscription));
     const { subscriptions } = session.reader;

@@ -10,7 +10,7 @@ import type { Budget } from "../base/budget.ts";
 export const InflightState = { Free: 0, Qos1: 1, Qos2: 2, Released: 3 } as const;
 
 const BLOCK_BITS = 6;
-const BLOCK = 1 << BLOCK_BITS;
+export const BLOCK = 1 << BLOCK_BITS;
 /** Offset, state, origin per entry; key, next, used per block. */
 const BLOCK_COST = BLOCK * (8 + 1 + 4) + 2 + 4 + 1;
 const GROW_BLOCKS = 256;

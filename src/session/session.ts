@@ -1,6 +1,7 @@
 // Session: what the broker keeps for one Client Identifier, §4.1: its reader over the log, what is in flight both
 // ways, its will. It outlives Network Connections; `port` is the present one.
 
+import { assert } from "../base/assert.ts";
 import type { Budget } from "../base/budget.ts";
 import type { ProtocolLevel } from "../packet/protocol.ts";
 import { Inflight, type InflightMessage, type InflightSlab } from "./inflight.ts";
@@ -43,6 +44,8 @@ export interface Replay {
   /** Next slot to look at, and the first one not to. */
   slot: number;
   readonly end: number;
+  /** Budgeted bytes. */
+  readonly cost: number;
 }
 
 /** Who has stored how many retained messages; sessions of one Client Identifier share it. */
@@ -65,6 +68,8 @@ const SESSIONS_MIN = 4;
 
 /** Budgeted bytes of one QoS 2 identifier of the client that waits for PUBREL. */
 export const RECEIVED_COST = 32;
+/** Budgeted bytes of one Topic Alias, of either direction, beside its topic's. */
+export const ALIAS_COST = 256;
 
 export const EXPIRY_NEVER = 0xffff_ffff;
 
@@ -140,12 +145,16 @@ export class Session {
     this.owner = terms.owner;
     this.will = terms.will;
     this.rights = terms.rights;
-    this.aliases = null;
   }
 
-  /** Budgeted bytes of one more part; false and nothing taken when the budget, or the session's share, is used up. */
+  /** One more part would find room in the budget, and in the session's share of it. */
+  mayCharge(budget: Budget, bytes: number): boolean {
+    return this.cost + bytes <= budget.bytesMax / SESSIONS_MIN && budget.used + bytes <= budget.bytesMax;
+  }
+
+  /** Budgeted bytes of one more part; false and nothing taken when there is no room for it. */
   charge(budget: Budget, bytes: number): boolean {
-    if (this.cost + bytes > budget.bytesMax / SESSIONS_MIN || !budget.take(bytes)) return false;
+    if (!this.mayCharge(budget, bytes) || !budget.take(bytes)) return false;
     this.cost += bytes;
     return true;
   }
@@ -153,5 +162,24 @@ export class Session {
   refund(budget: Budget, bytes: number): void {
     budget.give(bytes);
     this.cost -= bytes;
+  }
+
+  /** The client is told that `alias` stands for `topic`. The caller has seen that it may be charged. */
+  tellAlias(budget: Budget, topic: string, alias: number): void {
+    const charged = this.charge(budget, ALIAS_COST + topic.length);
+    assert(charged, "there was room for the alias");
+    this.aliases ??= new Map();
+    this.aliases.set(topic, alias);
+  }
+
+  /** It was not told, or it has gone. */
+  forgetAlias(budget: Budget, topic: string): void {
+    if (this.aliases?.delete(topic) ?? false) this.refund(budget, ALIAS_COST + topic.length);
+  }
+
+  /** The connection that was told them is gone. */
+  forgetAliases(budget: Budget): void {
+    for (const topic of this.aliases?.keys() ?? []) this.forgetAlias(budget, topic);
+    this.aliases = null;
   }
 }

@@ -6,6 +6,8 @@ import { bodyOf, frames, identifierAt, type ReferenceSession, u16, u32, utf8, va
 
 export interface PeerShape extends ReferenceSession {
   readonly persistent?: boolean;
+  /** Answers PUBREC with PUBREL, unless it says no. */
+  readonly releases?: boolean;
   readonly receiveMaximum?: number;
   readonly socket?: SocketShape;
   /** Before every filter, for example "$share/g/". */
@@ -108,7 +110,7 @@ export class Peer {
       this.other.push(frame);
       const identifier = frame.subarray(bodyOf(frame), bodyOf(frame) + 2);
       if (type === 0x60) this.packet(0x70, identifier);
-      if (type === 0x50) this.packet(0x62, identifier);
+      if (type === 0x50 && this.shape.releases !== false) this.packet(0x62, identifier);
       return;
     }
     this.published.push(frame);

@@ -2,7 +2,6 @@
 // source should have to exist for it.
 
 import type { Connection } from "../../src/net/connection.ts";
-import type { Partial as PartialPacket } from "../../src/net/partial.ts";
 import {
   ENTRY_FIRST_RUN,
   ENTRY_LAST_RUN,
@@ -14,11 +13,17 @@ import {
   RUN_PUBLISHER,
   RUN_STRIDE,
 } from "../../src/log/segment.ts";
+import { WebSocketLayer } from "../../src/net/webSocket.ts";
+import type { Partial as PartialPacket } from "../../src/net/partial.ts";
 import { frameBytes } from "../../src/packet/frame.ts";
 import { BatchKind } from "../../src/router/batch.ts";
 import type { Router } from "../../src/router/router.ts";
+import type { AliasTopic } from "../../src/router/publisher.ts";
+import { SLOT_COST } from "../../src/router/retained.ts";
 import { classQos } from "../../src/router/runClass.ts";
-import type { Session } from "../../src/session/session.ts";
+import { SESSION_COST } from "../../src/router/sessions.ts";
+import { BLOCK, type InflightSlab, InflightState } from "../../src/session/inflight.ts";
+import { ALIAS_COST, RECEIVED_COST, type Session } from "../../src/session/session.ts";
 
 /** Throws when a budget differs from the sum of what is held in its name. */
 export function audit(router: Router, connections: Iterable<Connection>): void {
@@ -37,6 +42,8 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
     if (connection.inbound["awaitsVerdict"]) strangers += length;
     else parked += length;
     residue += connection.outbound["rest"].length + connection.outbound["control"].length;
+    const { socket } = connection;
+    if (socket instanceof WebSocketLayer) residue += socket["encoder"]?.heldBytes ?? 0;
   }
   let log = 0;
   for (const segment of router.log.segments) log += segment?.cost ?? 0;
@@ -46,6 +53,66 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   same("residues", budgets.residue.used, residue);
   same("log", budgets.log.used, log);
   same("render", budgets.render.used, renderBytes(router));
+  same("retained", budgets.retained.used, retainedBytes(router));
+  same("sessions", budgets.sessions.used, sessionBytes(router, connections));
+  same("in flight", budgets.inflight.used, inflightBytes(router));
+}
+
+function retainedBytes({ retained }: Router): number {
+  let bytes = 0;
+  for (const segment of retained["segments"]) bytes += segment?.bytes.length ?? 0;
+  for (const topic of retained["byTopic"].keys()) bytes += SLOT_COST + topic.length;
+  return bytes;
+}
+
+/** What each session is charged for, part by part. */
+function sessionBytes({ sessions }: Router, connections: Iterable<Connection>): number {
+  const incoming = new Map<Session, number>();
+  for (const { session, publisher } of connections) {
+    if (session !== null && publisher !== null) incoming.set(session, aliasBytes(publisher["aliases"] ?? []));
+  }
+  let sum = 0;
+  for (const session of sessions.all()) {
+    let bytes = SESSION_COST + 2 * session.clientIdentifier.length + session.willCost;
+    for (const { cost } of session.byText.values()) bytes += cost;
+    for (const { cost } of session.replays) bytes += cost;
+    for (const topic of session.aliases?.keys() ?? []) bytes += ALIAS_COST + topic.length;
+    bytes += (session.received?.size ?? 0) * RECEIVED_COST + (incoming.get(session) ?? 0);
+    same(`of the session of ${session.clientIdentifier}`, session.cost, bytes);
+    sum += bytes;
+  }
+  return sum;
+}
+
+function aliasBytes(topics: readonly (AliasTopic | null)[]): number {
+  let bytes = 0;
+  for (const topic of topics) bytes += topic == null ? 0 : ALIAS_COST + topic.bytes.length;
+  return bytes;
+}
+
+/** Every block is one session's or free, and holds what its session counts. */
+function inflightBytes({ sessions }: Router): number {
+  const slab: InflightSlab = sessions["slab"];
+  const owners = new Array<string | undefined>(slab.used.length);
+  const own = (block: number, owner: string): void => {
+    if (owners[block] !== undefined) throw new Error(`block ${block} is of ${owners[block]} and of ${owner}`);
+    owners[block] = owner;
+  };
+  for (let block = slab["freeHead"]; block >= 0; block = slab.next[block]!) own(block, "nobody");
+  for (const { clientIdentifier, inflight } of sessions.all()) {
+    let taken = 0;
+    for (let block = inflight["head"]; block >= 0; block = slab.next[block]!) {
+      own(block, clientIdentifier);
+      const states = slab.states.subarray(block * BLOCK, (block + 1) * BLOCK);
+      const used = states.filter((state) => state !== InflightState.Free).length;
+      same(`block ${block}`, slab.used[block]!, used);
+      taken += used;
+    }
+    same(`messages in flight to ${clientIdentifier}`, inflight.count, taken);
+  }
+  if (owners.includes(undefined)) throw new Error("a block of the slab is nobody's");
+  const { offsets, states, origins, keys, next, used } = slab;
+  return [offsets, states, origins, keys, next, used].reduce((sum, array) => sum + array.byteLength, 0);
 }
 
 /** What deliveries are rendered in; a frame larger than that had room of its own, which is gone by now. */
@@ -108,5 +175,5 @@ function owed(router: Router, session: Session): { messages: number; bytes: numb
 }
 
 function same(name: string, budgeted: number, held: number): void {
-  if (budgeted !== held) throw new Error(`budget ${name}: ${budgeted} bytes budgeted, ${held} held`);
+  if (budgeted !== held) throw new Error(`budget ${name}: ${budgeted} budgeted, ${held} held`);
 }

@@ -8,7 +8,12 @@ import type { ConnectAttempt, Grant } from "../../src/net/access.ts";
 import type { Rights } from "../../src/session/rights.ts";
 import { filterMatchesTopic } from "../../src/topic/topicFilter.ts";
 import { Peer, type PeerShape } from "../router/peer.ts";
-import { bodyOf, encodePublish, type ReferenceSubscription } from "../router/reference.ts";
+import {
+  bodyOf,
+  encodePublish,
+  type ReferenceSubscription,
+  type ReferenceVersion,
+} from "../router/reference.ts";
 import { type Random, seeds, withSeed } from "./random.ts";
 import { World } from "./world.ts";
 
@@ -76,7 +81,7 @@ class Reader {
   }
 }
 
-function deliveryOf(frame: Buffer, version: 4 | 5): Delivery {
+function deliveryOf(frame: Buffer, version: ReferenceVersion): Delivery {
   const body = bodyOf(frame);
   const length = frame.readUInt16BE(body);
   const topic = frame.toString("utf8", body + 2, body + 2 + length);
