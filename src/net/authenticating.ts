@@ -27,6 +27,7 @@ import {
 import { CloseCause } from "./closeCause.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { admit, applyGrant, objection, refuse } from "./handshake.ts";
+import { limitDepth } from "./limits.ts";
 
 /** AUTH packets that one exchange may ask of the client. */
 export const AUTH_ROUNDS_MAX = 16;
@@ -356,6 +357,21 @@ export class Authentication {
     const why = isGrant(verdict) ? "the client is another user now" : verdict.reason;
     this.refuse(errors.notAuthorized, why);
     return false;
+  }
+
+  /** By the rules of now; the connection may be over. Access that fails permits nothing. */
+  mayStillPublish(topicName: string): boolean {
+    const { connection, grant, access, attempt } = this;
+    if (grant === null) return false;
+    try {
+      const verdict = access.revise(grant, attempt);
+      if (!isGrant(verdict) || identityOf(verdict) !== identityOf(grant)) return false;
+      const rights = limitDepth(verdict.rights, connection.listener.limits.topicLevels);
+      return rights === null || rights.mayPublish(topicName);
+    } catch {
+      connection.host.stats.accessFailures++;
+      return false;
+    }
   }
 
   /** What Access says now; null when it has failed, and the connection has ended. */

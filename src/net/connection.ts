@@ -231,6 +231,10 @@ export class Connection implements DeliveryPort {
     if (!this.outbound.sendControl(bytes, at, length, cut)) this.close(CloseCause.noMemory);
   }
 
+  mayStillPublish(topicName: string): boolean {
+    return this.authentication?.mayStillPublish(topicName) ?? true;
+  }
+
   disconnect(error: MqttError): void {
     this.fail(error);
   }

@@ -234,6 +234,11 @@ export class Link implements DeliveryPort {
   /** A link publishes by Router.publish, which says at once when there is no room. */
   pace(): void {}
 
+  /** It has no Will. */
+  mayStillPublish(): boolean {
+    return true;
+  }
+
   disconnect(error: MqttError): void {
     if (!this.isOpen) return;
     this.close();

@@ -34,6 +34,8 @@ export interface Resumed {
 interface PendingWill {
   readonly session: Session;
   readonly will: Will;
+  /** Of the connection that is over; null when nothing but room is waited for. */
+  readonly port: DeliveryPort | null;
   readonly dueMs: number;
 }
 
@@ -191,7 +193,7 @@ export class Sessions {
     if (will !== null) {
       const delay = Math.min(will.delayInterval, session.expiryInterval);
       if (delay === 0) this.sendWill(session, will);
-      else this.wills.set(session, { session, will, dueMs: now + delay * 1000 });
+      else this.wills.set(session, { session, will, port, dueMs: now + delay * 1000 });
     }
     if (session.expiryInterval === EXPIRY_NEVER) return;
     session.expiresMs = now + session.expiryInterval * 1000;
@@ -200,7 +202,18 @@ export class Sessions {
 
   private sendWill(session: Session, will: Will): void {
     if (this.publishWill(session, will)) this.forgetWill(session);
-    else this.wills.set(session, { session, will, dueMs: this.clock.nowMs() });
+    else this.wills.set(session, { session, will, port: null, dueMs: this.clock.nowMs() });
+  }
+
+  /** A Will whose delay is over: rules may have changed since its connection ended. */
+  private sendPending({ session, will, port }: PendingWill): void {
+    this.wills.delete(session);
+    if (port === null || port.mayStillPublish(will.topic)) {
+      this.sendWill(session, will);
+      return;
+    }
+    this.stats.deniedPublishes++;
+    this.forgetWill(session);
   }
 
   /** The Will is published or discarded. */
@@ -213,10 +226,7 @@ export class Sessions {
   end(session: Session): void {
     if (this.byIdentifier.get(session.clientIdentifier) !== session) return;
     const waiting = this.wills.get(session);
-    if (waiting !== undefined) {
-      this.wills.delete(session);
-      this.sendWill(session, waiting.will); // [MQTT-3.1.2-8]: the session's end is the latest moment
-    }
+    if (waiting !== undefined) this.sendPending(waiting); // [MQTT-3.1.2-8]: the session's end is the latest moment
     this.byIdentifier.delete(session.clientIdentifier);
     this.expiring.delete(session);
     this.groups.leaveAll(session);
@@ -241,9 +251,7 @@ export class Sessions {
   tick(): void {
     const now = this.clock.nowMs();
     for (const pending of [...this.wills.values()]) {
-      if (pending.dueMs > now) continue;
-      this.wills.delete(pending.session);
-      this.sendWill(pending.session, pending.will);
+      if (pending.dueMs <= now) this.sendPending(pending);
     }
     for (const session of this.expiring) if (session.expiresMs <= now) this.end(session);
   }

@@ -27,6 +27,8 @@ export interface DeliveryPort {
   sendControl(bytes: Uint8Array, at: number, length: number): void;
   /** Slows this client's publishing down, or lets it go. */
   pace(paced: boolean): void;
+  /** Whether the client may publish there by the rules of now; asked for its Will when the connection is over. */
+  mayStillPublish(topicName: string): boolean;
   /** Tells the client why (v5) and closes. */
   disconnect(error: MqttError): void;
 }

@@ -507,22 +507,48 @@ describe("what was owed when rights changed", () => {
   });
 });
 
-test("a Will is judged by the rights that hold when it is published", () => {
-  const stage = new Stage();
-  const reader = stage.peer("r", to("a/#", 0));
-  const { router } = stage.world;
-  const publisher = stage.peer("p", {}, rightsFor({ publish: "a" }));
-  const will = {
-    topic: "a/will",
-    payload: Buffer.from("x"),
-    qos: 0 as const,
-    retain: true,
-    properties: Buffer.alloc(0),
+describe("a Will", () => {
+  const will = (delayInterval: number) => {
+    const payload = Buffer.from("x");
+    return {
+      topic: "a/will",
+      payload,
+      qos: 0 as const,
+      retain: true,
+      properties: Buffer.alloc(0),
+      delayInterval,
+    };
   };
-  const session = stage.session(publisher);
-  session.will = { ...will, delayInterval: 0 };
-  session.rights = rightsFor({ publish: "b" });
-  publisher.cut();
-  stage.drain();
-  expect([topicsOf(reader), router.stats.deniedPublishes, router.retained.count]).toEqual([[], 1, 0]);
+
+  test("is judged by the rights that hold when it is published", () => {
+    const stage = new Stage();
+    const reader = stage.peer("r", to("a/#", 0));
+    const { router } = stage.world;
+    const publisher = stage.peer("p", {}, rightsFor({ publish: "a" }));
+    const session = stage.session(publisher);
+    session.will = will(0);
+    session.rights = rightsFor({ publish: "b" });
+    publisher.cut();
+    stage.drain();
+    expect([topicsOf(reader), router.stats.deniedPublishes, router.retained.count]).toEqual([[], 1, 0]);
+  });
+
+  for (const [title, change, expected] of [
+    ["that waits for its delay is judged by the rules of then", rightsFor({ publish: "b" }), []],
+    ["that waits for its delay comes when nothing has changed", rightsFor({ publish: "a" }), ["a/will"]],
+  ] as const) {
+    test(title, () => {
+      const stage = new Stage();
+      const reader = stage.peer("r", to("a/#", 0));
+      const publisher = stage.peer("p", {}, rightsFor({ publish: "a" }));
+      stage.session(publisher).will = will(5);
+      publisher.cut();
+      stage.drain();
+      stage.change("p", change);
+      for (let second = 0; second < 7; second++) stage.world.step(1_000);
+      stage.drain();
+      expect(topicsOf(reader)).toEqual([...expected]);
+      expect(stage.world.router.stats.deniedPublishes).toBe(1 - expected.length);
+    });
+  }
 });
