@@ -86,5 +86,6 @@ export class Revision {
     const state = this.filters.begin(subscription.text, subscription.rule);
     subscription.filter = state.id;
     this.filters.attach(state, subscription);
+    subscription.reader.recount();
   }
 }

@@ -59,6 +59,11 @@ export class Reader implements Pinned {
       (s) => s.qos === first!.qos && !s.noLocal && !s.retainAsPublished && s.identifier === 0,
     );
     this.uniformQos = first === undefined ? 0 : isUniform ? first.qos : -1;
+    this.recount();
+  }
+
+  /** What is known of its quota holds no longer: it has other filters. */
+  recount(): void {
     this.withinCount = -1;
     this.withinBytes = -1;
   }
