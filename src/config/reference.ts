@@ -128,6 +128,31 @@ const SECOND_NOTE = `
 [v5.1]
 name = "v5-1"
 listen = "0.0.0.0:1884"
+
+# TLS, in any listener: then it speaks nothing else. Files that are replaced serve the next connections.
+#   [v4.2]
+#   listen = "0.0.0.0:8883"
+#   [v4.2.tls]
+#   certpath = "/etc/millrace/server.pem"
+#   keypath = "/etc/millrace/server.key"
+#   capath = "/etc/millrace/clients.pem"
+#   verify_client_cert = true
+#   [[v4.2.tls.sni]]
+#   host = "*.example.org"
+#   certpath = "/etc/millrace/example.pem"
+#   keypath = "/etc/millrace/example.key"
+
+# MQTT over WebSocket, with TLS if there is a [ws.1.tls].
+#   [ws.1]
+#   listen = "0.0.0.0:8083"
+#   path = "/mqtt"
+
+# One port for TCP, WebSocket and, with [mqtt.1.tls], TLS; and a Unix socket.
+#   [mqtt.1]
+#   listen = "[::]:1885"
+#   sniff = true
+#   [mqtt.2]
+#   listen = "unix:/run/millrace/mqtt.sock"
 `;
 
 const AUTH_NOTE = `

@@ -1,5 +1,5 @@
-// Handshake gate: how many TLS handshakes are under way at one time. Those that find no place wait in order, unread, and
-// while anybody waits a handshake that has taken longer than HANDSHAKE_GRACE_MS loses its place, the eldest first: so
+// Handshake gate: how many TLS handshakes are under way at one time. Those that find no place wait in order, unread.
+// While anybody waits, a handshake that has taken longer than HANDSHAKE_GRACE_MS loses its place, the eldest first: so
 // slow and silent ones do not keep others out for long. Few begin in one turn of the event loop: one costs hundreds of
 // microseconds, and deliveries go on.
 
