@@ -27,8 +27,8 @@ interface Probe {
   readonly version: ProtocolLevel;
 }
 
-/** CONNACK codes that say who is let in, and so that all is well: 3.1.1's 4 and 5, 0x86, 0x87 and 0x8C. */
-const ALIVE_CODES: ReadonlySet<number> = new Set([4, 5, 0x86, 0x87, 0x8c]);
+/** CONNACK codes that say who is let in, and so that all is well: 3.1.1's 4 and 5, 0x86, 0x87, 0x8A and 0x8C. */
+const ALIVE_CODES: ReadonlySet<number> = new Set([4, 5, 0x86, 0x87, 0x8a, 0x8c]);
 
 const HELP = `
 Without an address it takes the first listener of the configuration that --config names, certificates unchecked, as

@@ -20,36 +20,60 @@ export interface OutboxTerms {
 export class Outbox {
   /** The first Reason Code that refused a message; 0 when none did. */
   refusedWith = 0;
+  /** Rejects when a message cannot be sent or the connection is lost for good, whoever waits for what. */
+  readonly broken: Promise<never>;
   private readonly terms: OutboxTerms;
   private client: Client;
   /** At most as many as may be in flight. */
   private readonly kept = new Set<Message>();
+  private recovery: Promise<void> | null = null;
   private failure: unknown;
+  private fail: (error: unknown) => void = () => {};
   private oldestLost: Message | undefined;
   private losses = 0;
 
   private constructor(terms: OutboxTerms, client: Client) {
     this.terms = terms;
     this.client = client;
+    this.broken = new Promise((_, reject) => {
+      this.fail = reject;
+    });
+    this.broken.catch((error: unknown) => {
+      this.failure = error;
+    });
+    this.watch(client);
   }
 
   static async open(terms: OutboxTerms): Promise<Outbox> {
     return new Outbox(terms, await Client.connect(terms.client, () => true));
   }
 
-  /** Resolves when it is sent. Throws CommandError when the connection is lost for good. */
+  /** Resolves when it is sent. */
   async put(message: Message): Promise<void> {
+    if (message.qos > 0) {
+      await this.ready();
+      this.kept.add(message);
+      this.send(this.client, message);
+    } else while (!(await this.handOver(message)));
+  }
+
+  /** False when there was no connection any more to send it over. */
+  private async handOver(message: Message): Promise<boolean> {
     await this.ready();
-    if (message.qos > 0) this.send(message);
-    else await this.client.publish(message).catch((error: unknown) => this.failed(error));
+    try {
+      await this.client.publish(message);
+      return true;
+    } catch (error) {
+      if (!(error instanceof LostError)) throw error;
+      return false;
+    }
   }
 
   /** Resolves when the broker has answered all. */
   async empty(): Promise<void> {
-    for (;;) {
+    while (this.kept.size > 0) {
       await this.client.idle();
       await this.ready();
-      if (this.kept.size === 0) return;
     }
   }
 
@@ -59,19 +83,21 @@ export class Outbox {
 
   /** Resolves when there is a connection with room. */
   private async ready(): Promise<void> {
-    for (;;) {
-      await this.client.room();
+    do {
+      await this.recovery;
       if (this.failure !== undefined) throw this.failure;
-      if (this.client.isOpen) return;
-      await this.recover((await this.client.closed) ?? new LostError("the connection is closed"));
-    }
+      await this.client.room();
+      if (!this.client.isOpen) await this.client.closed;
+    } while (!this.client.isOpen);
   }
 
-  private send(message: Message): void {
-    this.kept.add(message);
-    this.client.publish(message).then(
+  private send(client: Client, message: Message): void {
+    client.publish(message).then(
       (code) => this.answered(message, code),
-      (error: unknown) => this.failed(error),
+      (error: unknown) => {
+        // A lost connection is recover()'s business.
+        if (!(error instanceof LostError)) this.fail(error);
+      },
     );
   }
 
@@ -82,9 +108,11 @@ export class Outbox {
     this.refusedWith ||= code;
   }
 
-  /** A lost connection is dealt with when it is next looked at. */
-  private failed(error: unknown): void {
-    if (!(error instanceof LostError)) this.failure ??= error;
+  private watch(client: Client): void {
+    void client.closed.then((lost) => {
+      if (lost === undefined) return;
+      this.recovery = this.recover(lost).catch(this.fail);
+    });
   }
 
   private async recover(error: LostError): Promise<void> {
@@ -94,10 +122,13 @@ export class Outbox {
     this.oldestLost = oldest;
     if (!terms.retries || !error.mayPass || this.losses >= LOSSES_MAX)
       throw new CommandError(this.lossText(error), EXIT_LOST);
-    this.client = await connectAgain(error, terms.client, () => true, terms.warn);
-    for (const message of this.kept) {
-      await this.client.room();
-      this.send(message);
+    const client = await connectAgain(error, terms.client, () => true, terms.warn);
+    this.client = client;
+    this.watch(client);
+    for (const message of [...this.kept]) {
+      await client.room();
+      if (!client.isOpen) return;
+      this.send(client, message);
     }
   }
 

@@ -80,25 +80,28 @@ async function publish(flags: Flags): Promise<void> {
     retries: payload === undefined,
     warn: warner(flags),
   });
-  if (payload === undefined) await publishLines(outbox, template);
-  else await publishOne(outbox, { ...template, payload }, flags);
-  await outbox.empty();
+  await Promise.race([outbox.broken, publishAll(outbox, template, payload, flags)]);
   await outbox.close(given.disconnect);
   process.exitCode = outbox.refusedWith;
 }
 
-async function publishLines(outbox: Outbox, template: Message): Promise<void> {
-  for await (const payload of stdinLines()) await outbox.put({ ...template, payload });
-}
-
-async function publishOne(outbox: Outbox, message: Message, { repeat, repeatDelay }: Flags): Promise<void> {
-  for (let sent = 1; ; sent++) {
-    await outbox.put({ ...message });
-    if (sent === repeat) return;
-    if (repeatDelay === 0) continue;
-    await outbox.empty();
-    await Bun.sleep(repeatDelay * 1000);
+/** Resolves when the broker has all of it. */
+async function publishAll(
+  outbox: Outbox,
+  template: Message,
+  payload: Buffer | undefined,
+  { repeat, repeatDelay }: Flags,
+): Promise<void> {
+  if (payload === undefined) {
+    for await (const line of stdinLines()) await outbox.put({ ...template, payload: line });
+    return await outbox.empty();
   }
+  for (let sent = 1; sent <= repeat; sent++) {
+    if (sent > 1 && repeatDelay > 0) await Bun.sleep(repeatDelay * 1000);
+    await outbox.put({ ...template, payload });
+    if (repeatDelay > 0) await outbox.empty();
+  }
+  await outbox.empty();
 }
 
 function templateOf(flags: Flags, properties: GivenProperties): Message {

@@ -23,8 +23,8 @@ export interface Ended {
 }
 
 export interface Tool {
-  /** Resolves once what came on either stream holds `text`; rejects when the program ends before. */
-  until(text: string): Promise<void>;
+  /** Resolves once what came on either stream holds `text` so often; rejects when the program ends before. */
+  until(text: string, times?: number): Promise<void>;
   input(text: string): void;
   endInput(): void;
   kill(signal: "SIGINT" | "SIGTERM"): void;
@@ -75,8 +75,8 @@ export function startTool(command: readonly string[], options: ToolOptions = {})
   })();
   return {
     ended,
-    async until(wanted) {
-      while (!text().includes(wanted)) {
+    async until(wanted, times = 1) {
+      while (text().split(wanted).length <= times) {
         if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}: ${text()}`);
         await new Promise<void>((resolve) => {
           look = resolve;

@@ -246,8 +246,8 @@ export class Client {
 
   /** Ends without DISCONNECT. */
   terminate(): void {
-    this.transport?.terminate();
     this.close(undefined);
+    this.transport?.terminate();
   }
 
   private ask(packet: Packet & { messageId: number }): Promise<readonly number[]> {
@@ -372,9 +372,9 @@ export class Client {
   private lose(why: string | undefined): void {
     if (this.state === "closed") return;
     const isAsked = this.state === "closing";
-    this.transport?.terminate();
     const reason = this.said ?? new LostError(why ?? "the broker closed the connection");
     this.close(isAsked ? undefined : reason);
+    this.transport?.terminate();
   }
 
   private close(reason: LostError | undefined): void {
