@@ -3,7 +3,9 @@
 // a random part of what is written.
 
 import type { Connection, Socket } from "../../src/net/connection.ts";
+import type { Layer } from "../../src/net/layer.ts";
 import type { Random } from "./random.ts";
+import { SimWebSocket } from "./webSocket.ts";
 
 export interface SocketShape {
   /** Bytes that lie between broker and client at most. */
@@ -12,6 +14,8 @@ export interface SocketShape {
   readonly cutChance?: number;
   /** The largest chunk that one poll delivers to the broker. */
   readonly chunkMax?: number;
+  /** MQTT goes in a WebSocket. */
+  readonly webSocket?: boolean;
   /** How often a chunk still comes that the poll had when the socket was paused. */
   readonly lateChance?: number;
 }
@@ -20,6 +24,9 @@ const CHUNK_MAX = 512 * 1024;
 
 export class SimSocket implements Socket {
   connection: Connection | null = null;
+  /** Who gets the bytes: the connection, or a layer below it. */
+  layer: Layer | null = null;
+  readonly webSocket: SimWebSocket | null;
   capacity: number;
   cutChance: number;
   chunkMax: number;
@@ -40,6 +47,7 @@ export class SimSocket implements Socket {
 
   constructor(random: Random, shape: SocketShape) {
     this.random = random;
+    this.webSocket = shape.webSocket ? new SimWebSocket(random) : null;
     this.capacity = shape.capacity ?? 64 * 1024;
     this.cutChance = shape.cutChance ?? 0;
     this.lateChance = shape.lateChance ?? 0;
@@ -118,8 +126,9 @@ export class SimSocket implements Socket {
 
   send(bytes: Buffer): void {
     if (this.clientGone || bytes.length === 0) return;
-    this.incoming.push(bytes);
-    this.incomingBytes += bytes.length;
+    const sent = this.webSocket?.frames(bytes) ?? bytes;
+    this.incoming.push(sent);
+    this.incomingBytes += sent.length;
   }
 
   /** Bytes that the client sent and the broker has not got. */
@@ -143,7 +152,7 @@ export class SimSocket implements Socket {
     const rest = all.subarray(taken.length);
     this.outgoing = rest.length === 0 ? [] : [rest];
     this.outgoingBytes = rest.length;
-    return taken;
+    return this.webSocket?.payload(taken) ?? taken;
   }
 
   /** The broker has closed and the client has read everything before that. */

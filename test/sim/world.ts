@@ -4,11 +4,13 @@
 
 import type { Clock } from "../../src/base/clock.ts";
 import type { Closed } from "../../src/net/closeCause.ts";
-import { Connection } from "../../src/net/connection.ts";
+import { Connection, type Socket } from "../../src/net/connection.ts";
 import { Host, type HostListener, RELAX_MS, TICK_MS, TRICKLE_MS } from "../../src/net/host.ts";
 import { NO_LIMITS } from "../../src/net/limits.ts";
 import type { ListenerSettings } from "../../src/net/settings.ts";
 import { PLAIN_TCP } from "../../src/net/transport.ts";
+import { WebSocketLayer } from "../../src/net/webSocket.ts";
+import { ANY } from "../../src/net/webSocketSettings.ts";
 import type { Scheduler } from "../../src/router/readyQueue.ts";
 import { Router } from "../../src/router/router.ts";
 import type { RouterSettings } from "../../src/router/settings.ts";
@@ -177,36 +179,52 @@ export class World implements HostListener {
   /** A client's new socket, accepted. */
   connect(shape: SocketShape = {}): SimSocket {
     const socket = new SimSocket(this.random, shape);
-    const connection = new Connection(
-      this.host,
-      this.listener,
-      socket,
-      this.host.nextConnectionNumber(),
-      "10.0.0.1",
-    );
+    this.sockets.add(socket);
+    if (socket.webSocket === null) {
+      socket.layer = this.accept(socket, socket);
+      return socket;
+    }
+    socket.layer = new WebSocketLayer(socket, {
+      settings: { path: ANY, origins: [ANY], compression: false },
+      messageBytesMax: this.listener.packetBytesMax,
+      strangers: this.router.budgets.strangers,
+      partial: this.router.budgets.partial,
+      residues: this.host.residues,
+      open: (upper) => this.accept(socket, upper),
+      refused: (status) => {
+        throw new Error(`the upgrade was answered with ${status}`);
+      },
+    });
+    socket.layer.data(socket.webSocket.request);
+    return socket;
+  }
+
+  /** A connection over `socket` that writes to `upper`, itself or a layer on it. */
+  private accept(socket: SimSocket, upper: Socket): Connection {
+    const number = this.host.nextConnectionNumber();
+    const connection = new Connection(this.host, this.listener, upper, number, "10.0.0.1");
     socket.connection = connection;
     this.host.opened(connection);
-    this.sockets.add(socket);
-    return socket;
+    return connection;
   }
 
   /** One visit to the poll. */
   poll(): void {
     for (const socket of this.random.shuffle([...this.sockets])) {
-      const connection = socket.connection!;
+      const layer = socket.layer!;
       if ((socket.clientGone || socket.brokerEnded) && !socket.closeTold) {
         socket.closeTold = true;
         this.sockets.delete(socket);
-        connection.closed();
+        layer.closed();
         this.scheduler.runMicrotasks();
         continue;
       }
       if (socket.isReadable) {
-        connection.data(socket.takeChunk());
+        layer.data(socket.takeChunk());
         this.scheduler.runMicrotasks();
       }
       if (socket.takeDrain()) {
-        connection.drain();
+        layer.drain();
         this.scheduler.runMicrotasks();
       }
     }
