@@ -11,7 +11,7 @@ import { logLines, run, start } from "./program.ts";
 const folder = mkdtempSync(join(tmpdir(), "millrace-cli-"));
 const good = join(folder, "good.toml");
 const bad = join(folder, "bad.toml");
-writeFileSync(good, '[v4.1]\nlisten = "127.0.0.1:18830"\nname = "one"\n[console]\nlisten = ":1"\n');
+writeFileSync(good, '[v4.1]\nlisten = "127.0.0.1:18830"\nname = "one"\n[persistence]\ndir = "x"\n');
 writeFileSync(bad, '[v4.1]\nlisten = "here"\nlisen = ":1"\n');
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -107,7 +107,7 @@ describe("a start", () => {
       "listening on 127.0.0.1:18830 as one ([v4.1]) for MQTT 3.1, 3.1.1, 5 over TCP",
     );
     expect(lines.find((line) => line["level"] === "warn")?.["msg"]).toStartWith(
-      `${good}:4: [console] is ignored`,
+      `${good}:4: [persistence] is ignored`,
     );
     expect(messages.at(-1)).toBe("stopped");
   });

@@ -1,0 +1,51 @@
+// The live filter of the log, through the running program's own logger: one client's packets are shown, another's not.
+
+import { expect, test } from "bun:test";
+import mqtt from "mqtt";
+import { createLogger } from "../../src/config/logger.ts";
+import { startTestBroker } from "../support/broker.ts";
+
+interface Line {
+  readonly msg: string;
+  readonly client_id?: string;
+  readonly topic?: string;
+  readonly packet?: string;
+  readonly direction?: string;
+}
+
+test("a client's level is raised and lowered while it is connected", async () => {
+  const logger = createLogger({ level: "error", format: "json" });
+  const lines: Line[] = [];
+  logger.follow((line) => void lines.push(JSON.parse(line) as Line));
+  const one = await startTestBroker({ logger });
+  const [loud, quiet] = await Promise.all(
+    ["loud", "quiet"].map((clientId) => mqtt.connectAsync(`mqtt://127.0.0.1:${one.port}`, { clientId })),
+  );
+  await loud!.publishAsync("a/1", "x", { qos: 1 });
+  expect(lines).toEqual([]);
+
+  logger.setFilter("error,[{client_id=loud}]=debug");
+  await quiet!.publishAsync("a/2", "x", { qos: 1 });
+  await loud!.subscribeAsync("b");
+  await loud!.publishAsync("b", "y", { qos: 1 });
+  await loud!.publishAsync("b", "z", { qos: 1 });
+  expect(lines.map(({ client_id: client }) => client)).toEqual(lines.map(() => "loud"));
+  expect(lines.map(({ msg }) => msg)).toContain("[>] incoming SUBSCRIBE");
+  expect(lines.map(({ msg }) => msg)).toContain("[<] outgoing PUBLISH");
+  expect(lines.some(({ packet }) => packet === "PUBACK")).toBe(false);
+
+  lines.length = 0;
+  logger.setFilter("error,[{topic=a/+}]=debug");
+  await Promise.all([loud!.publishAsync("b", "x", { qos: 1 }), quiet!.publishAsync("a/2", "x", { qos: 1 })]);
+  expect(lines).toMatchObject([{ client_id: "quiet", topic: "a/2", direction: "in" }]);
+
+  lines.length = 0;
+  logger.setFilter("error");
+  await loud!.publishAsync("a/1", "x", { qos: 1 });
+  expect(lines).toEqual([]);
+
+  logger.setFilter("error,[{client_id=loud}]=info");
+  await Promise.all([loud!.endAsync(), quiet!.endAsync()]);
+  await one.stop();
+  expect(lines).toMatchObject([{ client_id: "loud", messages_in: 5 }]);
+});
