@@ -46,6 +46,10 @@ export class AclRights implements Rights {
     return this.lists.subscribe.permitsAll(filter);
   }
 
+  mayReceive(topicName: string): boolean {
+    return this.lists.subscribe.permits(topicName) && this.lists.receive.permits(topicName);
+  }
+
   receiveRule(filter: string): ReceiveRule | null {
     if (this.lists.receive.permitsAll(filter)) return null;
     // What has nothing to do with the filter is left out: clients that differ elsewhere have one rule here.

@@ -87,6 +87,7 @@ const depthLimited = new Map<number, WeakMap<Rights, Rights>>();
 const EVERYTHING: Rights = Object.freeze({
   mayPublish: () => true,
   maySubscribe: () => true,
+  mayReceive: () => true,
   receiveRule: () => null,
 });
 
@@ -105,6 +106,11 @@ class DepthLimit implements Rights {
 
   maySubscribe(filter: string): boolean {
     return isWithin(filter, this.levelsMax) && this.rights.maySubscribe(filter);
+  }
+
+  /** Messages of whatever depth come to a filter that is not too deep itself. */
+  mayReceive(topicName: string): boolean {
+    return this.rights.mayReceive(topicName);
   }
 
   receiveRule(filter: string): ReceiveRule | null {

@@ -4,13 +4,10 @@ import { frameBody } from "../packet/frame.ts";
 import { decodeUtf8 } from "../packet/utf8.ts";
 import type { Session } from "../session/session.ts";
 
-/** The client could subscribe to the topic of the frame at bytes[at] today, and would be sent what comes there. */
+/** The session's client may be sent the frame at bytes[at] by its present rights. */
 export function mayStillGet({ rights }: Session, bytes: Uint8Array, at: number): boolean {
   if (rights === null) return true;
   const body = frameBody(bytes, at);
   const length = (bytes[body]! << 8) | bytes[body + 1]!;
-  const topic = decodeUtf8(bytes, body + 2, body + 2 + length);
-  if (!rights.maySubscribe(topic)) return false;
-  const rule = rights.receiveRule(topic);
-  return rule === null || rule.permits(topic);
+  return rights.mayReceive(decodeUtf8(bytes, body + 2, body + 2 + length));
 }

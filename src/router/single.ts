@@ -48,7 +48,7 @@ export function renderSingle(
   renderer.begin();
   view.identifierBytes = 0;
   const isResent = "resentAt" in options;
-  if (isResent && offset < session.judgedBelow && !mayStillGet(session, bytes, at)) {
+  if (isResent && !mayStillGet(session, bytes, at)) {
     batch.droppedDenied++;
     return false;
   }

@@ -14,6 +14,8 @@ export interface Rights {
   mayPublish(topicName: string): boolean;
   /** Whether every topic that the Topic Filter can match may be subscribed to; `filter` is without `$share/group/`. */
   maySubscribe(filter: string): boolean;
+  /** Whether a message may be sent to a client that has subscribed to its topic, by this or a wider filter. */
+  mayReceive(topicName: string): boolean;
   /** Null when everything that the filter matches may be delivered. Equal rules are one object. */
   receiveRule(filter: string): ReceiveRule | null;
 }

@@ -23,7 +23,8 @@ const LISTENER: AuthListener = {
   tenantFromOrganization: false,
 };
 
-const RIGHTS: Rights = { mayPublish: () => true, maySubscribe: () => true, receiveRule: () => null };
+const YES = (): boolean => true;
+const RIGHTS: Rights = { mayPublish: YES, maySubscribe: YES, mayReceive: YES, receiveRule: () => null };
 const ITERATIONS = 500;
 
 interface Given {

@@ -107,6 +107,18 @@ describe("the first rule that matches decides", () => {
     expect(rights.receiveRule("a/#")?.permits("a/c")).toBe(true);
   });
 
+  test("what may be received is what may be subscribed to and is delivered", () => {
+    const acl = aclOf([rule("deny receive a/hidden"), rule("allow subscribe a/#"), rule("allow publish b")], {
+      ...CLOSED,
+      receive: true,
+    });
+    const topics = ["a", "a/x", "a/hidden", "b"];
+    expect(topics.filter((topic) => rightsOf(acl).mayReceive(topic))).toEqual(["a", "a/x"]);
+    const tenant = { tenant: "acme" };
+    expect(rightsOf(aclOf([rule("allow all #")]), tenant).mayReceive("/tenants/acme/x")).toBe(true);
+    expect(rightsOf(aclOf([rule("allow all #")]), tenant).mayReceive("/tenants/other/x")).toBe(false);
+  });
+
   test("where none matches the default holds", () => {
     const rights = rightsOf(aclOf([rule("deny all a")], { publish: true, subscribe: true, receive: true }));
     expect([rights.mayPublish("b"), rights.maySubscribe("b/#"), rights.maySubscribe("#")]).toEqual([

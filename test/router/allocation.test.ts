@@ -126,6 +126,7 @@ const CASES: readonly Case[] = [
 const EVERYTHING: Rights = {
   mayPublish: () => true,
   maySubscribe: () => true,
+  mayReceive: () => true,
   receiveRule: () => null,
 };
 

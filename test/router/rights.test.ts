@@ -47,6 +47,7 @@ function rightsFor({ publish = "", subscribe = "", receiveNot }: RightsShape): R
   return {
     mayPublish: (topic) => topic.startsWith(publish),
     maySubscribe: (filter) => filter.startsWith(subscribe),
+    mayReceive: (topic) => topic.startsWith(subscribe) && (rule?.permits(topic) ?? true),
     receiveRule: () => rule,
   };
 }
@@ -135,6 +136,8 @@ function topicsOf(peer: Peer): string[] {
 }
 
 const to = (filter: string, qos: 0 | 1 | 2 = 1) => ({ subscriptions: [{ filter, qos }] });
+/** Of a/#, MQTT 5. */
+const UNSUBSCRIBE = Buffer.from([0xa2, 8, 0, 99, 0, 0, 3, 0x61, 0x2f, 0x23]);
 const NOT_SECRET = rightsFor({ receiveNot: "secret" });
 
 describe("readers that may not be sent everything", () => {
@@ -183,7 +186,7 @@ describe("readers that may not be sent everything", () => {
     const free = stage.peer("free", to("a/#"));
     publish();
     expect([topicsOf(restricted).length, topicsOf(free).length]).toEqual([6, 6]);
-    restricted.send(Buffer.from([0xa2, 8, 0, 99, 0, 0, 3, 0x61, 0x2f, 0x23]));
+    restricted.send(UNSUBSCRIBE);
     stage.drain();
     publish();
     expect([topicsOf(restricted).length, topicsOf(free).length]).toEqual([6, 12]);
@@ -191,12 +194,12 @@ describe("readers that may not be sent everything", () => {
     stage.drain();
     publish();
     expect([topicsOf(restricted).length, topicsOf(free).length]).toEqual([9, 18]);
-    free.send(Buffer.from([0xa2, 8, 0, 99, 0, 0, 3, 0x61, 0x2f, 0x23]));
+    free.send(UNSUBSCRIBE);
     stage.drain();
     publish();
     expect([topicsOf(restricted).length, topicsOf(free).length]).toEqual([12, 18]);
     expect(stage.world.router.stats.unmatched).toBe(6); // before the other reader came, and when it had gone
-    restricted.send(Buffer.from([0xa2, 8, 0, 98, 0, 0, 3, 0x61, 0x2f, 0x23]));
+    restricted.send(UNSUBSCRIBE);
     stage.drain();
     expect([tree.count, states.filter((state) => state !== null).length]).toEqual([0, 0]);
   });
@@ -382,6 +385,23 @@ describe("what was owed when rights changed", () => {
       expect(topicsOf(reader).slice(4)).toEqual(["a/x", "a/x"]);
       expect(stage.session(reader).inflight.count).toBe(2);
     }
+  });
+
+  test("what is in flight of a subscription that had ended is not sent again either", () => {
+    const stage = new Stage();
+    const reader = stage.peer("r", to("a/#"));
+    reader.acknowledges = false;
+    const publisher = stage.peer("p");
+    for (const topic of ["a/x", "a/secret"]) stage.publish(publisher, topic);
+    stage.drain();
+    reader.send(UNSUBSCRIBE);
+    stage.drain();
+    reader.cut();
+    stage.drain();
+    stage.rights.set("r", NOT_SECRET);
+    reader.connect();
+    stage.drain();
+    expect(topicsOf(reader)).toEqual(["a/x", "a/secret", "a/x"]);
   });
 
   test("a connected client is closed with 0x87 and finds the rest when it comes back", () => {

@@ -38,7 +38,7 @@ export const DENIAL: Denial = {
 /** Publishing and subscribing under `prefix` alone. */
 export function rightsUnder(prefix: string): Rights {
   const isUnder = (topic: string): boolean => topic.startsWith(prefix);
-  return { mayPublish: isUnder, maySubscribe: isUnder, receiveRule: () => null };
+  return { mayPublish: isUnder, maySubscribe: isUnder, mayReceive: isUnder, receiveRule: () => null };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
