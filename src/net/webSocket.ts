@@ -18,6 +18,8 @@ import { type Agreement, answer, refusal, type UpgradeRefusal } from "./webSocke
 
 /** Who takes the bytes: a connection. */
 export interface Upper extends Layer {
+  /** Null until its client has said who it is. */
+  readonly session: unknown;
   /** Ends it for a reason of its client's; it calls end() of its socket. */
   close(cause: Closed): void;
 }
@@ -27,9 +29,9 @@ export interface WebSocketHost {
   readonly settings: WebSocketSettings;
   /** A compressed message, as it comes and unpacked: bytes. */
   readonly messageBytesMax: number;
-  /** For the head of the upgrade. */
+  /** For what comes in parts and cannot be passed on yet, of those who have not said who they are. */
   readonly strangers: Budget;
-  /** For messages that come in parts and cannot be passed on yet. */
+  /** The same, of clients. */
   readonly partial: Budget;
   /** For rests of cut frames. */
   readonly residues: Residues;
@@ -139,7 +141,7 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
     this.head = null;
     this.encoder = new FrameEncoder(this.lower, host.residues, this, deflate?.windowBits ?? 0);
     this.decoder = new FrameDecoder(deflate !== null);
-    this.unpacker = deflate === null ? null : new Unpacker(host.messageBytesMax, host.partial);
+    this.unpacker = deflate === null ? null : new Unpacker(host.messageBytesMax);
     this.state = State.Open;
     this.encoder.whole(response, response.length);
     this.upper = host.open(this);
@@ -181,7 +183,8 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
   /** Takes a piece of a compressed message. False when the WebSocket has ended. */
   private piece(decoder: FrameDecoder, chunk: Buffer): boolean {
     const unpacker = this.unpacker!;
-    let status: Status = unpacker.add(chunk, decoder.pieceAt, decoder.pieceEnd);
+    const budget = this.upper!.session === null ? this.host.strangers : this.host.partial;
+    let status: Status = unpacker.add(chunk, decoder.pieceAt, decoder.pieceEnd, budget);
     if (status === UnpackStatus.Fine && decoder.pieceIsLast) {
       status = unpacker.unpack();
       const { message } = unpacker;

@@ -77,29 +77,29 @@ export type UnpackStatus = (typeof UnpackStatus)[keyof typeof UnpackStatus];
 /** Collects one packed message and unpacks it. */
 export class Unpacker {
   private readonly bytesMax: number;
-  private readonly budget: Budget;
+  private budget: Budget | null = null;
   private held: Buffer | null = null;
   private length = 0;
   /** The unpacked message. */
   message: Buffer = Buffer.alloc(0);
 
   /** Neither the packed nor the unpacked message may have more than `bytesMax` bytes. */
-  constructor(bytesMax: number, budget: Budget) {
+  constructor(bytesMax: number) {
     this.bytesMax = bytesMax;
-    this.budget = budget;
   }
 
-  /** Keeps a copy of chunk[at, end). */
-  add(chunk: Buffer, at: number, end: number): UnpackStatus {
+  /** Keeps a copy of chunk[at, end); a message's first piece says whose `budget` all of it takes. */
+  add(chunk: Buffer, at: number, end: number, budget: Budget): UnpackStatus {
+    if (this.held === null) this.budget = budget;
     const needed = this.length + end - at;
     if (needed > this.bytesMax) return UnpackStatus.TooLarge;
     if (this.held === null || this.held.length < needed + TAIL.length) {
       const capacity = Math.max(2 * this.length, needed) + TAIL.length;
-      if (!this.budget.take(capacity)) return UnpackStatus.NoMemory;
+      if (!this.budget!.take(capacity)) return UnpackStatus.NoMemory;
       const grown = Buffer.allocUnsafeSlow(capacity);
       if (this.held !== null) {
         this.held.copy(grown, 0, 0, this.length);
-        this.budget.give(this.held.length);
+        this.budget!.give(this.held.length);
       }
       this.held = grown;
     }
@@ -127,7 +127,7 @@ export class Unpacker {
 
   /** Gives its memory back. */
   close(): void {
-    if (this.held !== null) this.budget.give(this.held.length);
+    if (this.held !== null) this.budget!.give(this.held.length);
     this.held = null;
     this.length = 0;
   }

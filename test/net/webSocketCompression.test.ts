@@ -170,6 +170,19 @@ describe("from the client", () => {
     expect(bench.partial.used).toBe(0);
   });
 
+  test("what comes before CONNECT is the strangers' budget, to its message's end", () => {
+    const bench = open();
+    const message = packed(text);
+    bench.upper.session = null;
+    bench.feed(clientFrame({ payload: message.subarray(0, 5), rsv: RSV1, fin: false }));
+    expect([bench.strangers.used > 0, bench.partial.used]).toEqual([true, 0]);
+    bench.upper.session = {};
+    bench.feed(clientFrame({ opcode: 0, payload: message.subarray(5, 9), fin: false }));
+    expect([bench.strangers.used > 0, bench.partial.used]).toEqual([true, 0]);
+    bench.feed(clientFrame({ opcode: 0, payload: message.subarray(9) }));
+    expect([bench.strangers.used, bench.upper.bytes.toString()]).toEqual([0, text]);
+  });
+
   test("the connection ends within a message", () => {
     const bench = open();
     bench.upper.onData = () => bench.layer.end();

@@ -169,7 +169,7 @@ describe("refused", () => {
       expect(bench.lower.ended).toBe(true);
       expect(bench.uppers).toEqual([]);
       expect(bench.refusals).toEqual([[status, body.trim()]]);
-      expect(bench.partial.used).toBe(0);
+      expect(bench.strangers.used).toBe(0);
       bench.layer.data(request());
       bench.layer.drain();
       bench.layer.closed();
@@ -184,10 +184,10 @@ describe("refused", () => {
   });
 
   test("503: no memory for a head that comes in parts", () => {
-    const bench = new WebSocketBench({ partialBytes: 100 });
+    const bench = new WebSocketBench({ strangersBytes: 100 });
     bench.feed(request().subarray(0, 50));
     expect(bench.lower.bytes.toString("latin1")).toStartWith("HTTP/1.1 503 ");
-    expect(bench.partial.used).toBe(0);
+    expect(bench.strangers.used).toBe(0);
   });
 
   test("nobody takes the connection: it ends", () => {
@@ -232,13 +232,13 @@ describe("in parts", () => {
   test("what is held is budgeted and given back", () => {
     const bench = new WebSocketBench();
     for (const byte of good.subarray(0, -1)) bench.layer.data(Buffer.of(byte));
-    expect(bench.partial.used).toBe(256);
+    expect(bench.strangers.used).toBe(256);
     bench.layer.data(good.subarray(-1));
-    expect(bench.partial.used).toBe(0);
+    expect(bench.strangers.used).toBe(0);
     const lost = new WebSocketBench();
     lost.feed(good.subarray(0, 20));
     lost.layer.closed();
-    expect(lost.partial.used).toBe(0);
+    expect(lost.strangers.used).toBe(0);
   });
 
   test("frames in the chunk of the request are taken", () => {

@@ -156,6 +156,7 @@ export class LowerSocket implements Socket {
 /** A connection that keeps what comes. */
 export class UpperSpy implements Upper {
   readonly socket: Socket;
+  session: object | null = {};
   readonly parts: Buffer[] = [];
   drains = 0;
   closedTold = 0;
@@ -192,6 +193,7 @@ export class UpperSpy implements Upper {
 export interface BenchOptions extends Partial<WebSocketSettings> {
   readonly messageBytesMax?: number;
   readonly partialBytes?: number;
+  readonly strangersBytes?: number;
   readonly residueBytes?: number;
   /** No connection is made of the upgrade. */
   readonly turnAway?: boolean;
@@ -201,6 +203,7 @@ export interface BenchOptions extends Partial<WebSocketSettings> {
 export class WebSocketBench {
   readonly lower = new LowerSocket();
   readonly partial: Budget;
+  readonly strangers: Budget;
   readonly residue: Budget;
   readonly residues: Residues;
   nowMs = 1_000;
@@ -211,13 +214,14 @@ export class WebSocketBench {
   constructor(options: BenchOptions = {}) {
     const { path = ANY, origins = [ANY], compression = false } = options;
     this.partial = new Budget("partial", options.partialBytes ?? MIB);
+    this.strangers = new Budget("strangers", options.strangersBytes ?? MIB);
     this.residue = new Budget("residue", options.residueBytes ?? MIB);
     const clock = { nowMs: () => this.nowMs, wallMs: () => 0 };
     this.residues = new Residues(this.residue, clock, () => {});
     this.layer = new WebSocketLayer(this.lower, {
       settings: { path, origins, compression },
       messageBytesMax: options.messageBytesMax ?? 64 * 1024,
-      strangers: this.partial,
+      strangers: this.strangers,
       partial: this.partial,
       residues: this.residues,
       open: (socket) => {
