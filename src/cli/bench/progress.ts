@@ -19,7 +19,10 @@ export class ProgressLine {
     const figures =
       phase === "connecting"
         ? `${connections.toLocaleString("en-US")} connections`
-        : `${perS(sent - (this.last?.sent ?? 0), overS)} published, ${perS(received - (this.last?.received ?? 0), overS)} delivered`;
+        : [
+            `${perS(sent - (this.last?.sent ?? 0), overS)} published`,
+            `${perS(received - (this.last?.received ?? 0), overS)} delivered`,
+          ].join(", ");
     this.last = progress;
     process.stderr.write(`${CLEAR_LINE}${elapsedS.toFixed(1).padStart(6)} s  ${phase}  ${figures}`);
   }

@@ -79,7 +79,8 @@ function number(value: number): string {
 function verdictLines(terms: LoadTerms, result: LoadResult): string[] {
   const { lost, reordered, duplicates, received, generatorCores } = result;
   const faults = faultsOf(result, terms.qos);
-  const counts = `${received.toLocaleString("en-US")} received: ${lost} lost, ${reordered} out of order, ${duplicates} twice`;
+  const wrong = `${lost} lost, ${reordered} out of order, ${duplicates} twice`;
+  const counts = `${received.toLocaleString("en-US")} received: ${wrong}`;
   const lines = [faults.length === 0 ? styled("green", counts) : counts];
   for (const fault of faults) lines.push(styled("red", `failed: ${fault}`));
   return [...lines, generatorLine(generatorCores)];
