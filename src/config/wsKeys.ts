@@ -13,7 +13,7 @@ export const WEB_SOCKET_KEYS = {
   origins: {
     kind: "texts",
     default: [ANY],
-    doc: 'Pages that may connect, such as ["https://example.org"]; "*" is all; other clients always may',
+    doc: 'Pages that may connect, such as ["https://example.org"]; "*" is all; who sends no Origin may too',
   },
   compression: {
     kind: "boolean",
