@@ -20,7 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["auth", "config", "persistence", "console", "bridge", "cluster"],
   ["access.ts", "listeners.ts"],
   ["broker.ts"],
-  ["cli"],
+  ["cli", "millrace.ts"],
   ["main.ts"],
 ];
 

@@ -37,6 +37,15 @@ export interface RouterPorts {
   readonly seed: number;
 }
 
+/** How a message of the broker itself is published; `properties` are PUBLISH property bytes without their length. */
+export interface LocalMessage {
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly properties?: Uint8Array;
+}
+
+const NO_PROPERTIES = new Uint8Array(0);
+
 /** Share of the log's budget that is free below which publishers are held before they are read. */
 const NEARLY_FULL = 0.6;
 
@@ -175,8 +184,9 @@ export class Router implements LogOwner {
   }
 
   /** Publishes a message of the broker itself. False when the log has no room: nothing was done. */
-  publish(topic: string, payload: Uint8Array, options: { qos: 0 | 1 | 2; retain: boolean }): boolean {
-    return this.local.publish(topic, payload, options.qos, options.retain, new Uint8Array(0), null);
+  publish(topic: string, payload: Uint8Array, options: LocalMessage): boolean {
+    const { qos, retain, properties = NO_PROPERTIES } = options;
+    return this.local.publish(topic, payload, qos, retain, properties, null);
   }
 
   private publishWill(session: Session, will: Will): boolean {
