@@ -96,7 +96,7 @@ _millrace() {
   commands=(
 ${named.join("\n")}
   )
-  _arguments -C ${program.options.map(zshOption).join(" \\\n    ")} \\
+  _arguments -C -A '-*' ${program.options.map(zshOption).join(" \\\n    ")} \\
     '1: :->command' \\
     '*:: :->arguments'
   case $state in
