@@ -3,8 +3,8 @@
 //
 //   ─▶ Header ─▶ FirstByte ─▶ Waiting ─▶ Securing ─▶ (FirstByte) ─▶ Upgrading ─▶ Done
 //
-// Steps that the listener does not ask for are left out. Every one of them ends after the listener's time for CONNECT,
-// which counts from accept; none waits for another socket but Waiting (handshakeGate.ts).
+// Steps that the listener does not ask for are left out. All of them have the listener's time for CONNECT, which counts
+// from accept. None waits for another socket but Waiting (handshakeGate.ts), from whose end the time counts anew.
 
 import type { Budget } from "../base/budget.ts";
 import { errors, type MqttError } from "../packet/error.ts";
@@ -61,6 +61,8 @@ type Step = (typeof Step)[keyof typeof Step];
 
 const FIRST_OF_TLS = 0x16;
 const FIRST_OF_HTTP = 0x47; // the G of GET
+/** Whoever has waited so long for its handshake has given up by now. */
+const WAIT_MS_MAX = 30_000;
 /** A ClientHello is smaller; more of it does not wait here. */
 const HELD_BYTES_MAX = 16 * 1024;
 const NOTHING = Buffer.alloc(0);
@@ -80,6 +82,7 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   readonly place: ArrivalPlace;
   readonly number: number;
   openedMs: number;
+  private waitsSinceMs = 0;
   address: string;
   private readonly host: Host;
   private readonly accepted: AcceptedSocket;
@@ -204,6 +207,8 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
     this.held = hello;
     if (this.host.lobby.gate.enter(this)) return;
     this.accepted.pause();
+    this.waitsSinceMs = this.host.router.clock.nowMs();
+    this.openedMs = Number.POSITIVE_INFINITY; // it is not its fault
     this.held = NOTHING; // the chunk is not ours any longer
     this.hold(hello);
   }
@@ -212,6 +217,7 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   start(): void {
     const hello = this.held;
     this.letGo();
+    if (this.openedMs === Number.POSITIVE_INFINITY) this.openedMs = this.host.router.clock.nowMs();
     this.step = Step.Securing;
     const carrier = this.accepted.secure(this.place.tlsKit!, hello, this);
     this.accepted.layer = NOBODY;
@@ -223,7 +229,8 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   }
 
   secured(certificate: PeerCertificate | null): void {
-    this.host.lobby.gate.leave(this);
+    if (this.step === Step.Done) return;
+    this.host.lobby.gate.succeed(this);
     this.isSecured = true;
     if (certificate !== null) this.certificate = certificate;
     const { webSocket, isSniffing } = this.place.settings.transport;
@@ -291,7 +298,9 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   }
 
   checkTime(nowMs: number): void {
-    if (nowMs - this.openedMs >= this.place.settings.connectTimeoutMs) this.close(CloseCause.connectTimeout);
+    const isLate = nowMs - this.openedMs >= this.place.settings.connectTimeoutMs;
+    const isForgotten = this.step === Step.Waiting && nowMs - this.waitsSinceMs >= WAIT_MS_MAX;
+    if (isLate || isForgotten) this.close(CloseCause.connectTimeout);
   }
 
   close(cause: Closed): void {

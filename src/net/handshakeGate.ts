@@ -1,7 +1,7 @@
 // Handshake gate: how many TLS handshakes are under way at one time. Those that find no place wait in order, unread.
-// While anybody waits, a handshake that has taken longer than HANDSHAKE_GRACE_MS loses its place, the eldest first: so
-// slow and silent ones do not keep others out for long. Few begin in one turn of the event loop: one costs hundreds of
-// microseconds, and deliveries go on.
+// While anybody waits, a handshake that takes much longer than others do loses its place, the eldest first: so slow and
+// silent ones do not keep others out for long, and where all are slow, because all come at once, nobody is cut short.
+// Few begin in one turn of the event loop: one costs hundreds of microseconds, and deliveries go on.
 
 import type { Clock } from "../base/clock.ts";
 
@@ -12,8 +12,12 @@ export interface Handshaker {
   giveUp(): void;
 }
 
-/** While others wait, a handshake has so long. */
+/** While others wait, a handshake has so long at least, */
 export const HANDSHAKE_GRACE_MS = 1000;
+/** and so many times as long as others take. */
+const PATIENCE = 4;
+/** How much the last one counts for what others take. */
+const LATEST = 1 / 8;
 const STARTS_PER_TURN = 8;
 
 export class HandshakeGate {
@@ -24,6 +28,8 @@ export class HandshakeGate {
   /** Under way, the eldest first, with when it began. */
   private readonly under = new Map<Handshaker, number>();
   private readonly waiting = new Set<Handshaker>();
+  /** How long handshakes take that end well, ms. */
+  private typicalMs = 0;
   private startsLeft = STARTS_PER_TURN;
   private isTurnAsked = false;
 
@@ -51,6 +57,13 @@ export class HandshakeGate {
     this.waiting.add(one);
     this.askTurn();
     return false;
+  }
+
+  /** It has ended well. */
+  succeed(one: Handshaker): void {
+    const sinceMs = this.under.get(one);
+    if (sinceMs !== undefined) this.typicalMs += (this.clock.nowMs() - sinceMs - this.typicalMs) * LATEST;
+    this.leave(one);
   }
 
   /** It is over, well or not; or it does not want to begin any more. */
@@ -85,8 +98,9 @@ export class HandshakeGate {
 
   /** Ends the eldest handshake if it has had its time. */
   private makePlace(): boolean {
+    const patience = Math.max(HANDSHAKE_GRACE_MS, PATIENCE * this.typicalMs);
     for (const [one, sinceMs] of this.under) {
-      if (this.clock.nowMs() - sinceMs < HANDSHAKE_GRACE_MS) return false;
+      if (this.clock.nowMs() - sinceMs < patience) return false;
       this.under.delete(one);
       one.giveUp();
       return true;

@@ -11,7 +11,7 @@ import type { ListenerSettings } from "./settings.ts";
 
 /** An arrival, or a connection that waits for CONNECT. */
 export interface Guest {
-  /** When it came, ms; later than now while it is not read yet. */
+  /** When it came, ms; later than now while it is kept waiting. */
   readonly openedMs: number;
   close(cause: Closed): void;
 }
@@ -29,6 +29,8 @@ export interface Resident {
 
 /** So long nobody has to leave for somebody else. */
 const GRACE_MS = 1000;
+/** Of so many of the eldest one may have to. */
+const SCAN_MAX = 64;
 
 export class Lobby {
   readonly gate: HandshakeGate;
@@ -58,8 +60,10 @@ export class Lobby {
 
   /** Closes the eldest guest that has had its time. False when there is none. */
   makePlace(): boolean {
+    let left = SCAN_MAX;
     for (const guest of this.guests) {
-      if (this.clock.nowMs() - guest.openedMs < GRACE_MS) return false;
+      if (left-- === 0) return false;
+      if (this.clock.nowMs() - guest.openedMs < GRACE_MS) continue;
       guest.close(CloseCause.displaced);
       this.guests.delete(guest);
       return true;

@@ -134,6 +134,7 @@ function causeOf(success: boolean, error: Error | null): Closed {
   const { code, message } = (error ?? {}) as { code?: string; message?: string };
   if (success) return { ...CloseCause.certificate, detail: message ?? code ?? "it could not be verified" };
   if (code === "ECONNRESET") return CloseCause.lost;
-  const cause = message?.includes("CERTIFICATE") ? CloseCause.certificate : CloseCause.tls;
-  return { ...cause, detail: message ?? "" };
+  if (message?.includes("PEER_DID_NOT_RETURN_A_CERTIFICATE"))
+    return { ...CloseCause.certificate, detail: "it showed none" };
+  return { ...CloseCause.tls, detail: message ?? "" };
 }

@@ -265,6 +265,25 @@ test("a client that leaves on the way leaves nothing behind", () => {
   }
 });
 
+test("the time of a client counts from when its turn came, but it does not wait for ever", async () => {
+  const { host, socket, begin, clock } = scene({ tls: TLS }, "10.0.0.9", { handshakesMax: 1 });
+  const [next, last] = [begin(), begin()];
+  clock.pass(900);
+  host.lobby.tick(clock.nowMs());
+  socket.user!.secured(null);
+  await Promise.resolve();
+  expect(next.socket.secured).not.toBeNull();
+  clock.pass(listenerDefaults.connectTimeoutMs - 900);
+  host.lobby.tick(clock.nowMs());
+  await Promise.resolve();
+  // The first one's handshake took 0.9 s: it counts for an eighth, so that a second and more is long.
+  expect([next.socket.state, last.socket.secured !== null]).toEqual(["dropped", true]);
+  const patient = begin();
+  clock.pass(30_000);
+  patient.arrival.checkTime(clock.nowMs());
+  expect(patient.socket.state).toBe("dropped");
+});
+
 test("handshakes beyond their limit wait unread, and begin with all that came", async () => {
   const { host, socket, begin, clock } = scene({ tls: TLS }, "10.0.0.9", { handshakesMax: 1 });
   socket.layer.data(Buffer.from("16", "hex"));

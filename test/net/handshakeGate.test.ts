@@ -79,6 +79,27 @@ test("slow ones make way once they have had their time, and only for somebody", 
   expect(events.slice(6)).toEqual(["good gives up", "last starts"]);
 });
 
+test("where all are slow nobody is cut short", () => {
+  const { gate, clock, events, newcomer, run } = gateWith(2);
+  for (let round = 0; round < 40; round++) {
+    const one = newcomer("x");
+    gate.enter(one);
+    clock.pass(2_000);
+    gate.succeed(one);
+    run();
+  }
+  events.length = 0;
+  for (const name of ["a", "b", "c"]) gate.enter(newcomer(name));
+  clock.pass(7_000);
+  gate.tick();
+  run();
+  expect(events).toEqual(["a starts", "b starts"]);
+  clock.pass(1_000);
+  gate.tick();
+  run();
+  expect(events.slice(2)).toEqual(["a gives up", "c starts"]);
+});
+
 test("a gate that nobody can pass asks for no turns", () => {
   const { gate, newcomer, run, turns } = gateWith(1);
   gate.enter(newcomer("a"));
