@@ -9,6 +9,8 @@ export type Behaviour =
   | "refuses"
   /** PUBACK, PUBREC and SUBACK: not authorized. */
   | "forbids"
+  /** PUBACK and PUBREC: not authorized. */
+  | "rejects"
   /** The connection is closed when a PUBLISH comes. */
   | "drops"
   /** DISCONNECT 0x95, Packet too large, when a PUBLISH comes. */
@@ -101,7 +103,7 @@ export function startFakeBroker(behaviour: Behaviour): FakeBroker {
                 if (isV5()) send({ cmd: "disconnect", reasonCode: TOO_LARGE });
                 return void socket.end();
               }
-              const reasonCode = behaviour === "forbids" ? NOT_AUTHORIZED : 0;
+              const reasonCode = behaviour === "forbids" || behaviour === "rejects" ? NOT_AUTHORIZED : 0;
               if (packet.qos === 1) send({ cmd: "puback", messageId: packet.messageId!, reasonCode });
               if (packet.qos === 2) send({ cmd: "pubrec", messageId: packet.messageId!, reasonCode });
               relay(packet);
