@@ -6,6 +6,7 @@ import { run as append } from "./append.bench.ts";
 import { run as connect } from "./connect.bench.ts";
 import { run as ingest } from "./ingest.bench.ts";
 import { run as lanes } from "./lanes.bench.ts";
+import { run as packetLog } from "./packetLog.bench.ts";
 import { run as retained } from "./retained.bench.ts";
 import { run as topic } from "./topic.bench.ts";
 import { run as webSocket } from "./webSocket.bench.ts";
@@ -17,6 +18,7 @@ export const benches: Readonly<Record<string, (quick: boolean) => Promise<void>>
   lanes,
   acknowledge,
   connect,
+  packetLog,
   retained,
   topic,
   webSocket,
