@@ -99,7 +99,7 @@ describe("output is mosquitto_sub's", () => {
     ["f/full", "-F", FORMATS.join("\n")],
   ];
   for (const [topic, ...args] of rows) {
-    testBesideMosquitto([topic, ...args].join(" "), async () => {
+    testBesideMosquitto([topic, ...args].join(" ").replaceAll("\n", " "), async () => {
       const version = args.includes("-V") ? [] : ["-V", "5"];
       const all = [...at(), ...version, "-t", topic, "-C", "1", "-W", "10", ...args];
       const [ours, theirs] = await Promise.all([

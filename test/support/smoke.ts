@@ -1,5 +1,6 @@
 // `bun run smoke`: the compiled program in an empty folder. It starts, listens on a free port, answers CONNECT in
-// MQTT 3.1.1 and 5, and ends with status 0 on SIGTERM; it also finds the demo inside itself.
+// MQTT 3.1.1 and 5, and ends with status 0 on SIGTERM; its own clients publish, subscribe, measure and check it; it
+// also finds the demo inside itself.
 
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -81,8 +82,30 @@ async function withConfiguration(): Promise<void> {
     const bytes = await answer(port, connect);
     check(bytes[0] === 0x20 && bytes[3] === 0, `answers CONNECT of MQTT ${version} with CONNACK`);
   }
+  await withItsClients(["-h", "127.0.0.1", "-p", `${port}`]);
   child.kill("SIGTERM");
   check((await child.exited) === 0, "ends with status 0 on SIGTERM");
+}
+
+/** The clients inside the program, against the broker at `where`. */
+async function withItsClients(where: readonly string[]): Promise<void> {
+  const runs: readonly (readonly [string, string[], RegExp])[] = [
+    ["pub", [...where, "-t", "smoke/x", "-m", "rising", "-q", "2", "-r"], /^$/],
+    ["sub", [...where, "-t", "smoke/#", "-v", "-C", "1", "-W", "5"], /^smoke\/x rising$/],
+    [
+      "bench",
+      ["pairs", ...where, "-n", "4", "-q", "1", "-d", "0.5", "--warm-up", "0"],
+      / 0 lost, 0 out of order, /,
+    ],
+    ["healthcheck", [...where], /^healthy: /],
+    ["completions", ["bash"], /complete -F _millrace millrace$/],
+    ["version", [], /^millrace \d/],
+  ];
+  for (const [command, args, wanted] of runs) {
+    const client = launch([command, ...args]);
+    const [stdout, status] = await Promise.all([new Response(client.stdout).text(), client.exited]);
+    check(status === 0 && wanted.test(stdout.trim()), `${command} does its work`);
+  }
 }
 
 /** Other programs may hold the demo's ports; then the message must say so. */
