@@ -37,6 +37,9 @@ function build(target: string | undefined, outfile: string): string | undefined 
       "build",
       "--compile",
       "--minify-syntax",
+      // Compiled once, here, in place of at every start: a third of the time to the first connection.
+      "--bytecode",
+      "--format=esm",
       ...(target === undefined ? [] : [`--target=bun-${target}`]),
       ...(named === undefined ? [] : ["--define", `MILLRACE_COMMIT=${JSON.stringify(named)}`]),
       "src/main.ts",
