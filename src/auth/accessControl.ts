@@ -48,13 +48,15 @@ interface Origin {
   readonly identity: Identity;
 }
 
+/** Of every grant; a later access control knows those of an earlier one. */
+const origins = new WeakMap<Grant, Origin>();
+
 export class AccessControl implements Access {
   readonly attempts: Attempts;
   readonly counts: AccessCounts = { granted: 0, denied: 0 };
   private readonly listeners: ReadonlyMap<string, ListenerAccess>;
   private readonly rightsOf: RightsOf;
   private readonly logger: Logger;
-  private readonly origins = new WeakMap<Grant, Origin>();
 
   constructor(
     listeners: ReadonlyMap<string, ListenerAccess>,
@@ -84,17 +86,27 @@ export class AccessControl implements Access {
   }
 
   revise(grant: Grant, attempt: ConnectAttempt): Verdict {
-    const origin = this.origins.get(grant);
-    if (origin === undefined) return { ...grant, rights: this.rightsOf({ ...grant, rights: null }, attempt) };
-    const { by, identity } = origin;
-    const { chain, allowAnonymous } = this.listenerOf(attempt);
-    if (by === null ? !allowAnonymous : !chain.includes(by))
+    const { by, identity } = origins.get(grant) ?? { by: null, identity: { ...grant, rights: null } };
+    const listener = this.listeners.get(attempt.listener);
+    if (listener === undefined) {
+      // The listener is gone, its clients are not: who they are stands, what they may do is for the rules to say.
+      const kept: Grant = {
+        ...grant,
+        rights: identity.rights ?? this.rightsOf({ ...identity, tenant: grant.tenant }, attempt),
+      };
+      origins.set(kept, { by, identity });
+      return kept;
+    }
+    const { chain, allowAnonymous } = listener;
+    // The configuration may have been read anew: whoever bears the name has taken its place.
+    const present = by === null ? null : chain.find(({ name }) => name === by.name);
+    if (present === undefined || (present === null && !allowAnonymous))
       return this.denial(denied(errors.notAuthorized, "the listener does not let this client in any more"));
-    if (by?.knows?.(identity.userName, attempt) === false)
+    if (present?.knows?.(identity.userName, attempt) === false)
       return this.denial(
-        denied(errors.notAuthorized, `${by.name}: no user ${shown(identity.userName)} any more`),
+        denied(errors.notAuthorized, `${present.name}: no user ${shown(identity.userName)} any more`),
       );
-    return this.grantOf(identity, by, attempt);
+    return this.grantOf(identity, present, attempt);
   }
 
   private listenerOf({ listener }: ConnectAttempt): ListenerAccess {
@@ -186,7 +198,7 @@ export class AccessControl implements Access {
     const rights = identity.rights ?? this.rightsOf(known, attempt);
     const { userName, claims, expiresWallMs } = identity;
     const grant: Grant = { granted: true, userName, tenant, claims, rights, expiresWallMs };
-    this.origins.set(grant, { by, identity });
+    origins.set(grant, { by, identity });
     return grant;
   }
 

@@ -81,6 +81,14 @@ export function authenticate(connection: Connection, connect: Connect): void {
   } else admit(connection, connect, EVERYTHING, NO_DATA);
 }
 
+/** A client that came in while there was no Access is judged from now on, as the one who it was: nobody. */
+export function adopt(connection: Connection): void {
+  const { access } = connection.host;
+  if (access === null || connection.session === null || connection.authentication !== null) return;
+  connection.authentication = new Authentication(connection, access, null);
+  connection.authentication.grant = EVERYTHING;
+}
+
 export class Authentication {
   /** Null until there is a verdict. */
   grant: Grant | null = null;
@@ -105,19 +113,20 @@ export class Authentication {
   /** When the grant ends on the clock that never jumps, ms. */
   private expiresMs = Number.POSITIVE_INFINITY;
 
-  constructor(connection: Connection, access: Access, connect: Connect) {
+  /** Without `connect` it is of a client that is in already. */
+  constructor(connection: Connection, access: Access, connect: Connect | null) {
     this.connection = connection;
     this.access = access;
     this.connect = connect;
-    this.method = connect.properties.authenticationMethod;
+    this.method = connect?.properties.authenticationMethod;
     this.revision = connection.host.revision;
     this.attempt = {
       listener: connection.listener.section,
       remoteAddress: connection.remoteAddress,
-      level: connect.level,
+      level: connection.level,
       clientIdentifier: connection.clientIdentifier,
-      userName: connect.userName,
-      password: connect.password,
+      userName: connect?.userName,
+      password: connect?.password,
       certificate: connection.certificate,
     };
   }
@@ -361,10 +370,10 @@ export class Authentication {
 
   /** By the rules of now; the connection may be over. Access that fails permits nothing. */
   mayStillPublish(topicName: string): boolean {
-    const { connection, grant, access, attempt } = this;
+    const { connection, grant } = this;
     if (grant === null) return false;
     try {
-      const verdict = access.revise(grant, attempt);
+      const verdict = this.ofNow(grant);
       if (!isGrant(verdict) || identityOf(verdict) !== identityOf(grant)) return false;
       const rights = limitDepth(verdict.rights, connection.listener.limits.topicLevels);
       return rights === null || rights.mayPublish(topicName);
@@ -374,11 +383,18 @@ export class Authentication {
     }
   }
 
-  /** What Access says now; null when it has failed, and the connection has ended. */
+  /** What the Access of now says, which may be another one than let the client in, or none any more. */
+  private ofNow(grant: Grant): Verdict {
+    const { access } = this.connection.host;
+    if (access !== null) return access.revise(grant, this.attempt);
+    return grant.tenant === null ? { ...grant, rights: null } : grant; // a tenant stays within its topics
+  }
+
+  /** The same; null when Access has failed, and the connection has ended. */
   private revised(grant: Grant): Verdict | null {
     let verdict: Verdict;
     try {
-      verdict = this.access.revise(grant, this.attempt);
+      verdict = this.ofNow(grant);
     } catch (failure) {
       this.broken(failure);
       return null;

@@ -6,6 +6,7 @@ import { ByteWriter } from "../base/byteWriter.ts";
 import type { Router } from "../router/router.ts";
 import type { Access } from "./access.ts";
 import type { Arrival } from "./arrival.ts";
+import { adopt } from "./authenticating.ts";
 import type { Closed } from "./closeCause.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { ConnectionStats } from "./connectionStats.ts";
@@ -195,6 +196,7 @@ export class Host implements ConnectionHost {
     this.revision++;
     let count = 0;
     for (const connection of [...this.open]) {
+      adopt(connection);
       connection.authentication?.revise();
       if (++count % REVISED_PER_TURN === 0) await breathe();
     }

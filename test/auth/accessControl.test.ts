@@ -384,3 +384,35 @@ describe("when users or rules have changed", () => {
     expect(access.revise(revised as Grant, attemptOf({ userName: "alice" })).granted).toBe(false);
   });
 });
+
+describe("a configuration that was read anew", () => {
+  const tenant: Partial<AuthListener> = { identity: "cn", tenantFromOrganization: true };
+
+  test("judges whom an earlier one let in by whoever bears the name now", async () => {
+    const before = await made({ listener: { users: new Map([["alice", "a"]]) } });
+    const attempt = attemptOf({ userName: "alice", password: "a" });
+    const grant = (await before.access.judge(attempt)) as Grant;
+    const revised = async (listener: Partial<AuthListener>): Promise<string> =>
+      short((await made({ listener })).access.revise(grant, attempt));
+    expect(await revised({ users: new Map([["alice", "b"]]) })).toBe("alice");
+    expect(await revised({ users: new Map([["bob", "b"]]) })).toBe("87");
+    expect(await revised({})).toBe("87");
+    expect(await revised({ section: "v4.2" })).toBe("alice");
+  });
+
+  test("leaves a tenant's client within its topics, also where its listener is gone", async () => {
+    const asked: (string | null)[] = [];
+    const rightsOf: AuthParts["rightsOf"] = (identity) => {
+      asked.push(identity.tenant);
+      return RIGHTS;
+    };
+    const attempt = attemptOf({ certificate: CERTIFICATE });
+    const first = await made({ listener: tenant, parts: { rightsOf } });
+    const grant = (await first.access.judge(attempt)) as Grant;
+    for (const listener of [tenant, { section: "v4.2" }]) {
+      const later = await made({ listener, parts: { rightsOf } });
+      expect(later.access.revise(grant, attempt)).toMatchObject({ tenant: "acme", rights: RIGHTS });
+    }
+    expect(asked).toEqual(["acme", "acme", "acme"]);
+  });
+});
