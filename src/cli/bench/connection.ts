@@ -2,7 +2,7 @@
 // frame means is its client's business.
 
 import { generate, type IConnackPacket, type ISubackPacket, parser, type Packet } from "mqtt-packet";
-import { bodyAt, PacketType, remainingLength } from "../../packet/frame.ts";
+import { bodyAt, MALFORMED_LENGTH, PacketType, remainingLength } from "../../packet/frame.ts";
 import type { ProtocolLevel, QoS } from "../../packet/protocol.ts";
 import type { ConnectTerms } from "../clientOptions.ts";
 import { CommandError } from "../end.ts";
@@ -27,6 +27,8 @@ interface Waiting {
 
 const REFUSED = 0x80;
 const TYPE_BITS = 0xf0;
+/** First byte and Remaining Length. */
+const HEADER_BYTES_MAX = 5;
 
 export class LoadConnection {
   readonly level: ProtocolLevel;
@@ -38,7 +40,9 @@ export class LoadConnection {
   private waiting: Waiting | null = null;
   /** The type that `waiting` waits for, 0 for none. */
   private waitingType = 0;
-  private carry: Buffer | null = null;
+  /** Parts of a frame that has not come whole. */
+  private cut: Buffer[] = [];
+  private cutBytes = 0;
   private isClosing = false;
   private gone: () => void = () => {};
 
@@ -164,23 +168,49 @@ export class LoadConnection {
   }
 
   private data(chunk: Buffer): void {
-    const bytes = this.carry === null ? chunk : Buffer.concat([this.carry, chunk]);
-    const done = this.walk(bytes);
-    this.carry = done === bytes.length ? null : Buffer.from(bytes.subarray(done));
+    const from = this.cut.length === 0 ? 0 : this.completed(chunk);
+    const done = this.walk(chunk, from);
+    if (done < chunk.length) {
+      this.cut.push(Buffer.from(chunk.subarray(done)));
+      this.cutBytes = chunk.length - done;
+    }
     this.client.chunkDone();
   }
 
-  /** Tells the whole frames of `bytes`; returns the position behind them. @hot */
-  private walk(bytes: Buffer): number {
+  /** Tells the frame that the chunks before left cut, once it is whole; returns how much of `chunk` belongs to it. */
+  private completed(chunk: Buffer): number {
+    const [first] = this.cut;
+    const isEnough = first!.length >= HEADER_BYTES_MAX;
+    const head = isEnough ? first! : Buffer.concat([...this.cut, chunk.subarray(0, HEADER_BYTES_MAX)]);
+    const body = bodyAt(head, 0, head.length);
+    if (body === MALFORMED_LENGTH) this.malformed();
+    const bytes = body < 0 ? Number.POSITIVE_INFINITY : body + remainingLength(head, 0, body);
+    const missing = bytes - this.cutBytes;
+    const taken = Math.min(missing, chunk.length);
+    this.cut.push(chunk.subarray(0, taken));
+    this.cutBytes += taken;
+    if (missing > chunk.length) return taken;
+    const frame = Buffer.concat(this.cut);
+    this.cut = [];
+    this.cutBytes = 0;
+    this.walk(frame, 0);
+    return taken;
+  }
+
+  /** Tells the whole frames of `bytes` from `from` on; returns the position behind them. @hot */
+  private walk(bytes: Buffer, from: number): number {
     const { client } = this;
     const end = bytes.length;
-    let at = 0;
+    let at = from;
     while (at + 2 <= end) {
       let length = bytes[at + 1]!;
       let body = at + 2;
       if (length > 127) {
         body = bodyAt(bytes, at, end);
-        if (body < 0) return this.cut(body, at);
+        if (body < 0) {
+          if (body === MALFORMED_LENGTH) this.malformed();
+          return at;
+        }
         length = remainingLength(bytes, at, body);
       }
       const next = body + length;
@@ -194,9 +224,8 @@ export class LoadConnection {
     return at;
   }
 
-  private cut(status: number, at: number): number {
-    if (status !== -1) this.lose("the broker sent a frame whose length is none");
-    return at;
+  private malformed(): void {
+    this.lose("the broker sent a frame whose length is none");
   }
 
   private disconnected(reason = 0): void {
