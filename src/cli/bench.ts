@@ -1,5 +1,6 @@
 // `millrace bench`: a load generator for any MQTT broker. It checks every message and says what it saw.
 
+import { readFileSync } from "node:fs";
 import { Argument, type Command } from "commander";
 import type { ProtocolLevel, QoS } from "../packet/protocol.ts";
 import { Clients, type LoadTerms, SCENARIOS, type Scenario } from "./bench/clients.ts";
@@ -16,6 +17,7 @@ import {
   qosOption,
   versionOption,
 } from "./clientOptions.ts";
+import { CommandError } from "./end.ts";
 import { bytes, decimal, integer } from "./values.ts";
 
 interface Flags extends ConnectFlags {
@@ -112,7 +114,16 @@ async function bench(scenario: Scenario | typeof STORM, flags: Flags): Promise<v
   else await load(termsOf(scenario, flags, prefix), flags, interrupted);
 }
 
+/** Files beside its connections that a process has open. */
+const OTHER_FILES = 32;
+
 async function load(terms: LoadTerms, flags: Flags, signal: AbortSignal): Promise<void> {
+  const clientCount = terms.publishers + terms.subscribers;
+  const files = openFilesMax();
+  if (clientCount + OTHER_FILES > files) {
+    const text = `${clientCount} clients want more than the ${files} open files that this process may have`;
+    throw new CommandError(`${text}: raise the limit with ulimit -n`);
+  }
   const line = new ProgressLine(flags.progress);
   const clients = new Clients(terms);
   try {
@@ -162,6 +173,16 @@ function termsOf(scenario: Scenario, flags: Flags, prefix: string): LoadTerms {
     warmUpSeconds: flags.warmUp,
     prefix,
   };
+}
+
+/** Infinity where the system does not say. */
+function openFilesMax(): number {
+  try {
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    return Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 /** Aborted by the first SIGINT; the second ends the process. */

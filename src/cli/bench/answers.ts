@@ -5,7 +5,8 @@ import { PacketType } from "../../packet/frame.ts";
 import type { LoadConnection } from "./connection.ts";
 
 const ANSWER_BYTES = 4;
-const FIRST_BYTES = 4096;
+/** Most clients of a large run answer little at one time. */
+const FIRST_BYTES = 64;
 const REMAINING_LENGTH = 2;
 
 export class Answers {

@@ -33,6 +33,11 @@ export interface LoadTerms {
 
 /** Clients that connect at one time. */
 const CONNECTING_MAX = 50;
+/** What one publisher writes at once, and what all of them may keep for it. */
+const CHUNK_BYTES = 64 * 1024;
+const CHUNKS_BYTES = 64 * 1024 * 1024;
+/** A paced publisher writes at most as much as is due in this time. */
+const PACED_S = 0.1;
 
 export class Clients {
   readonly publishers: LoadPublisher[] = [];
@@ -103,10 +108,18 @@ export class Clients {
       number,
       topic: `${prefix}/${number}`,
       payloadBytes,
+      chunkBytes: this.chunkBytes,
       window,
       alias,
       acknowledgements: this.acknowledgements,
     });
+  }
+
+  /** So that ten thousand publishers fit in memory too. */
+  private get chunkBytes(): number {
+    const { publishers, rate, payloadBytes } = this.terms;
+    const due = rate === undefined ? Number.POSITIVE_INFINITY : (PACED_S * rate * payloadBytes) / publishers;
+    return Math.min(CHUNK_BYTES, CHUNKS_BYTES / publishers, due);
   }
 
   private filterOf(member: number): string {

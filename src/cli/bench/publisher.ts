@@ -21,13 +21,14 @@ export interface PublisherTerms {
   readonly payloadBytes: number;
   /** Unacknowledged messages at one time. */
   readonly window: number;
+  /** What may be written at once; at least one message is. */
+  readonly chunkBytes: number;
   /** MQTT 5: topic by alias 1 behind the first message. */
   readonly alias: boolean;
   /** From a message to its last acknowledgement. */
   readonly acknowledgements: Histogram;
 }
 
-const CHUNK_BYTES = 64 * 1024;
 /** Chunks that a publisher writes before others are heard. */
 const CHUNKS_PER_TURN = 4;
 const IDENTIFIER_MAX = 65_535;
@@ -87,11 +88,11 @@ export class LoadPublisher {
 
   /** Fills the chunk with frames to be stamped. */
   private prepare({ properties }: IConnackPacket): void {
-    const { alias, topic, payloadBytes, window } = this.terms;
+    const { alias, topic, payloadBytes, chunkBytes, window } = this.terms;
     const usesAlias = alias && (properties?.topicAliasMaximum ?? 0) > 0;
     const frame = this.frameFor(usesAlias ? "" : topic, usesAlias);
     const credit = Math.min(window, properties?.receiveMaximum ?? IDENTIFIER_MAX);
-    const fitting = Math.max(1, Math.floor(CHUNK_BYTES / frame.length));
+    const fitting = Math.max(1, Math.floor(chunkBytes / frame.length));
     this.frameBytes = frame.length;
     this.payloadAt = frame.length - payloadBytes;
     this.identifierAt = frameBody(frame, 0) + 2 + (usesAlias ? 0 : Buffer.byteLength(topic));
