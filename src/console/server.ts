@@ -39,6 +39,13 @@ interface Bindings {
 export function consoleApp(host: Host, users: ConsoleUsers, operations: Operations) {
   const app = new Hono<{ Bindings: Bindings }>();
   const versionOne = api(host, operations);
+  app.use("*", (c, next) => {
+    c.header("X-Content-Type-Options", "nosniff");
+    c.header("X-Frame-Options", "DENY");
+    c.header("Referrer-Policy", "no-referrer");
+    if (c.req.path.startsWith("/api/")) c.header("Cache-Control", "no-store");
+    return next();
+  });
   app.use("*", async (c, next) => {
     // Where things are is no secret, and a browser must find the page that asks for a token.
     const refused = c.req.path === "/" ? null : refusal(users, c.req.raw, c.env.address);
@@ -48,13 +55,6 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
     }
     if (refused.status === 401) c.header("WWW-Authenticate", users.user === null ? "Bearer" : BASIC);
     return c.json({ error: refused.reason }, refused.status);
-  });
-  app.use("*", async (c, next) => {
-    await next();
-    c.header("X-Content-Type-Options", "nosniff");
-    c.header("X-Frame-Options", "DENY");
-    c.header("Referrer-Policy", "no-referrer");
-    if (c.req.path.startsWith("/api/")) c.header("Cache-Control", "no-store");
   });
   let followers = 0;
   app.get("/api/v1/logs/tail", (c) => {
@@ -73,6 +73,7 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
         wake();
       });
       const beat = setInterval(() => wake(), KEEP_ALIVE_MS);
+      stream.onAbort(() => wake()); // a place that nobody uses is free at once
       try {
         await stream.writeSSE({ event: "ready", data: "" });
         while (!stream.aborted && !stream.closed) {
