@@ -53,9 +53,12 @@ export class Inbound {
   private rate: Rate | null = null;
   private isOverdrawn = false;
   hold: Hold = Hold.None;
-  /** Taken from the client so far: PUBLISH packets; bytes of any kind. */
-  messages = 0;
+  /** Bytes of any kind that were taken from the client so far. */
   bytes = 0;
+  /** PUBLISH packets, without those of the chunk that is being walked. */
+  private walked = 0;
+  /** What the broker had taken when the walk began; -1 outside of it. */
+  private walkingSince = -1;
   /** Somebody wants to see the packets. */
   packetLog: PacketLog | null = null;
 
@@ -66,6 +69,12 @@ export class Inbound {
   /** The next byte to come begins a packet. */
   get isBetweenPackets(): boolean {
     return (this.partial?.length ?? 0) === 0 && this.parked === null;
+  }
+
+  /** PUBLISH packets that were taken from the client so far. */
+  get messages(): number {
+    const { publishesIn } = this.connection.host.router.stats;
+    return this.walked + (this.walkingSince < 0 ? 0 : publishesIn - this.walkingSince);
   }
 
   /** Bytes came; the buffer is the connection's until this returns. */
@@ -80,11 +89,12 @@ export class Inbound {
   private receive(chunk: Buffer): void {
     const { connection } = this;
     const { out, router } = connection.host;
-    const publishesBefore = router.stats.publishesIn;
+    this.walkingSince = router.stats.publishesIn;
     out.reset();
     this.walk(chunk, out);
-    const publishes = router.stats.publishesIn - publishesBefore;
-    this.messages += publishes;
+    const publishes = router.stats.publishesIn - this.walkingSince;
+    this.walkingSince = -1;
+    this.walked += publishes;
     if (this.rate !== null) this.charge(publishes, 0);
     if (out.length > 0 && connection.state === ConnectionState.Connected) {
       connection.sendControl(out.bytes, 0, out.length);

@@ -95,6 +95,10 @@ export class PacketLog {
       if (type === PacketType.Subscribe || type === PacketType.Unsubscribe) {
         return { ...fields, filters: filtersOf(head, body + 2, length, isV5, type === PacketType.Subscribe) };
       }
+      if (type === PacketType.Suback || (type === PacketType.Unsuback && isV5)) {
+        const at = isV5 ? propertiesEnd(head, body + 2, length) : body + 2;
+        return { ...fields, ...reasons(head, at, length) };
+      }
       const hasReason = isV5 && body + 2 < length && QUIET.has(type);
       return hasReason ? { ...fields, ...reason(head[body + 2]!) } : fields;
     }
@@ -135,19 +139,28 @@ function reason(code: number): Fields {
   return { reason_code: code, reason: reasonCodeName(code) };
 }
 
+/** What was granted and refused, as far as the packet's head goes. */
+function reasons(head: Buffer, at: number, length: number): Fields {
+  const codes = [...head.subarray(at, length)];
+  return { reason_codes: codes, reasons: codes.map(reasonCodeName) };
+}
+
+/** Where the Properties at `at` end, which may be behind `length`. */
+function propertiesEnd(head: Buffer, at: number, length: number): number {
+  let position = at;
+  let properties = 0;
+  for (let shift = 0; position < length; shift += 7) {
+    const byte = head[position++]!;
+    properties += (byte & 127) << shift;
+    if (byte < 128 || shift === 21) break;
+  }
+  return position + properties;
+}
+
 /** The filters of a SUBSCRIBE or UNSUBSCRIBE as far as its head goes. */
 function filtersOf(head: Buffer, at: number, length: number, isV5: boolean, hasOptions: boolean): string[] {
   const filters: string[] = [];
-  let position = at;
-  if (isV5) {
-    let properties = 0;
-    for (let shift = 0; position < length; shift += 7) {
-      const byte = head[position++]!;
-      properties += (byte & 127) << shift;
-      if (byte < 128 || shift === 21) break;
-    }
-    position += properties;
-  }
+  let position = isV5 ? propertiesEnd(head, at, length) : at;
   while (position + 2 <= length) {
     const end = position + 2 + head.readUInt16BE(position);
     if (end > length) break;

@@ -2,8 +2,10 @@
 
 import { expect, test } from "bun:test";
 import mqtt from "mqtt";
+import packet from "mqtt-packet";
 import { createLogger } from "../../src/config/logger.ts";
 import { startTestBroker } from "../support/broker.ts";
+import { WireClient } from "../support/wireClient.ts";
 
 interface Line {
   readonly msg: string;
@@ -48,4 +50,25 @@ test("a client's level is raised and lowered while it is connected", async () =>
   await Promise.all([loud!.endAsync(), quiet!.endAsync()]);
   await one.stop();
   expect(lines).toMatchObject([{ client_id: "loud", messages_in: 5 }]);
+});
+
+test("a client that publishes and goes at once has its messages counted", async () => {
+  const logger = createLogger({ level: "error", format: "json" });
+  const lines: object[] = [];
+  logger.follow((line) => void lines.push(JSON.parse(line) as object));
+  logger.setFilter("error,[{client_id=brief}]=info");
+  const one = await startTestBroker({ logger });
+  const client = await WireClient.open(one.port, 4);
+  await client.connect({ clientId: "brief" });
+  const publish = { cmd: "publish", topic: "a", payload: "x", qos: 0, dup: false, retain: false } as const;
+  await client.send(
+    Buffer.concat([
+      packet.generate(publish),
+      packet.generate(publish),
+      packet.generate({ cmd: "disconnect" }),
+    ]),
+  );
+  await client.expectClosed();
+  await one.stop();
+  expect(lines).toMatchObject([{ client_id: "brief", cause: "disconnect", messages_in: 2 }]);
 });

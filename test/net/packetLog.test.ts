@@ -136,6 +136,28 @@ describe("packet lines", () => {
     expect(lines).toHaveLength(1);
   });
 
+  test("what was granted and refused has its names", () => {
+    const v5 = packetLog("debug");
+    const suback = generate({
+      cmd: "suback",
+      messageId: 3,
+      granted: [1, 0x87],
+      properties: { reasonString: "no" },
+    });
+    v5.log.sent(suback, 0, suback.length);
+    expect(v5.lines[0]!.fields).toMatchObject({
+      packet: "SUBACK",
+      packet_identifier: 3,
+      reason_codes: [1, 0x87],
+      reasons: ["GrantedQoS1", "NotAuthorized"],
+    });
+    const v4 = packetLog("debug", 4);
+    v4.log.sent(Buffer.from([0x90, 4, 0, 7, 0, 0x80]), 0, 6);
+    expect(v4.lines[0]!.fields).toMatchObject({ reason_codes: [0, 0x80] });
+    v4.log.sent(Buffer.from([0xb0, 2, 0, 7]), 0, 4);
+    expect(v4.lines[1]!.fields).not.toHaveProperty("reason_codes");
+  });
+
   test("CONNACK of each version", () => {
     const v5 = packetLog("debug");
     const connack = generate({ cmd: "connack", reasonCode: 0x87, sessionPresent: false });
