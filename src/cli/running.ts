@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { VERSION } from "../base/version.ts";
 import { type Broker, type ListeningAt, startBroker } from "../broker.ts";
-import { changesBetween, effectiveValues } from "../config/changes.ts";
+import { changesBetween, valuesInForce } from "../config/changes.ts";
 import { findConfig, type Found } from "../config/find.ts";
 import { type ReadConfig, readConfig } from "../config/load.ts";
 import { MEMORY_SHARE } from "../config/listeners.ts";
@@ -25,8 +25,12 @@ export class Running {
   readonly broker: Broker;
   private readonly logger: ProgramLogger;
   private readonly path: string | undefined;
+  /** What the program began with: keys that take a restart are in force as they are here. */
+  private readonly started: ReadConfig;
   private read: ReadConfig;
   private found: Found;
+  /** The configuration that was read last, taken or not: it is told of once. */
+  private lastText: string;
   private console: Console | null = null;
   private unwatch: () => void = () => {};
   /** One reload after another. */
@@ -41,6 +45,8 @@ export class Running {
   ) {
     this.path = path;
     this.found = found;
+    this.lastText = found.text;
+    this.started = read;
     this.read = read;
     this.broker = broker;
     this.logger = logger;
@@ -94,6 +100,7 @@ export class Running {
   private async reloadNow(): Promise<ReloadReport> {
     try {
       const found = findConfig(this.path);
+      this.lastText = found.text;
       const read = readConfig(found, process.env);
       const before = this.broker.listeners;
       const report = await this.apply(read);
@@ -115,8 +122,9 @@ export class Running {
   }
 
   private async apply(next: ReadConfig): Promise<ReloadReport> {
-    const changes = changesBetween(this.read, next);
-    const { router } = this.read.settings;
+    const applied = changesBetween(this.read, next).filter(({ needsRestart }) => !needsRestart);
+    const waiting = changesBetween(this.started, next).filter(({ needsRestart }) => needsRestart);
+    const { router } = this.started.settings;
     const isOther = !Bun.deepEquals(this.read.settings.services.console, next.settings.services.console);
     const other = isOther ? await this.moveConsole(next.settings.services.console) : null;
     try {
@@ -129,8 +137,8 @@ export class Running {
     }
     await other?.commit();
     return {
-      applied: changes.filter(({ needsRestart }) => !needsRestart).map(({ text }) => text),
-      needsRestart: changes.filter(({ needsRestart }) => needsRestart).map(({ text }) => text),
+      applied: applied.map(({ text }) => text),
+      needsRestart: waiting.map(({ text }) => text),
     };
   }
 
@@ -188,7 +196,7 @@ export class Running {
     const { logger } = this;
     return {
       version: VERSION,
-      configuration: () => ({ source: this.found.source, ...effectiveValues(this.read) }),
+      configuration: () => ({ source: this.found.source, ...valuesInForce(this.started, this.read) }),
       reload: () => this.reload(),
       logFilter: () => logger.filterText,
       setLogFilter: (text) => {
@@ -202,11 +210,13 @@ export class Running {
   /** The file of the configuration is read anew when somebody has replaced it. */
   private watch(): void {
     this.unwatch();
-    const { path, text } = this.found;
+    const { path } = this.found;
     if (path === null) return;
-    const again = (): void => void this.reload().catch(() => {}); // what came of it is told in the log
+    const again = (): void => {
+      if (!isStill(path, this.lastText)) this.reload().catch(() => {}); // what came of it is told in the log
+    };
     this.unwatch = this.broker.files.watch([path], again);
-    if (!isStill(path, text)) again(); // it was replaced after it was read, before it was watched
+    again(); // it was replaced after it was read, before it was watched
   }
 }
 

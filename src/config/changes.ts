@@ -63,6 +63,28 @@ export function effectiveValues(read: ReadConfig): Record<string, unknown> {
   return plain(parseToml(text.replaceAll(HIDDEN, '"<hidden>"'), "")) as Record<string, unknown>;
 }
 
+/** The same of a program that began with `started` and read `read` since: what takes a restart is as it began. */
+export function valuesInForce(started: ReadConfig, read: ReadConfig): Record<string, unknown> {
+  const values = effectiveValues(read);
+  const began = valuesOf(started);
+  for (const [name, { path, key }] of valuesOf(read)) {
+    if (key?.restart === true && !began.has(name)) setAt(values, path, undefined);
+  }
+  for (const { path, key, raw } of began.values()) if (key?.restart === true) setAt(values, path, raw);
+  return values;
+}
+
+/** No key below a list takes a restart: the path is of tables alone. */
+function setAt(values: Record<string, unknown>, path: Value["path"], value: unknown): void {
+  let table = values;
+  for (const part of path.slice(0, -1)) {
+    const below = table[part];
+    if (isTable(below)) table = below;
+    else table = table[part] = {} as Record<string, unknown>;
+  }
+  table[path.at(-1)!] = value;
+}
+
 /** Every key in force by its path. */
 function valuesOf(read: ReadConfig): Map<string, Value> {
   const values = new Map<string, Value>();

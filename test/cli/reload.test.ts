@@ -57,7 +57,7 @@ describe("a reload", () => {
       `[router]\nmemory = "32MiB"\nmax_connections = 5\n${LISTENER}[v4.1.connections]\nmax_qos = 1\n`,
     );
     one.kill("SIGHUP");
-    await one.until("[v4.1.connections] max_qos");
+    await one.until("needs a restart"); // what is told last
     const told = one.lines().filter(({ reload }) => reload !== undefined);
     expect(told.map(({ msg }) => msg).sort()).toEqual([
       "applied: [router] max_connections: 10010 → 5",
@@ -127,6 +127,46 @@ describe("a reload", () => {
     expect(wrong.status).toBe(409);
     expect(wrong.json["error"]).toContain("[v4.1] listen");
     client.cut();
+    one.kill("SIGTERM");
+    expect((await one.outcome).status).toBe(0);
+  });
+
+  test("what takes a restart stays told, and is not shown as being in force", async () => {
+    const one = program(LISTENER + CONSOLE);
+    const at = await consoleOf(one);
+    const reload = async () => {
+      const response = await fetch(`${at}/api/v1/reload`, { method: "POST" });
+      return (await response.json()) as Record<string, unknown>;
+    };
+    const routerNow = async () =>
+      ((await (await fetch(`${at}/api/v1/config`)).json()) as { router: Record<string, unknown> }).router;
+    const waits = { applied: [], needs_restart: ['[router] memory: "64MiB" → "1GiB"'] };
+    const large = '[router]\nmemory = "1GiB"\nmax_connections = 5\n';
+    one.write(`${large}${LISTENER}${CONSOLE}`);
+    await reload();
+    expect(await reload()).toEqual(waits);
+    expect(await routerNow()).toMatchObject({ memory: "64MiB", max_connections: 5 });
+
+    one.write(`${large}${LISTENER}[v4.1.connections]\nmax_payload_size = "60MiB"\n${CONSOLE}`);
+    expect((await reload())["error"]).toContain("need more [router] memory, which takes a restart");
+    one.write(LISTENER + CONSOLE);
+    await reload();
+    expect(await reload()).toEqual({ applied: [], needs_restart: [] });
+    expect(await routerNow()).toMatchObject({ memory: "64MiB", max_connections: 10010 });
+    one.kill("SIGTERM");
+    expect((await one.outcome).status).toBe(0);
+  });
+
+  test("of a wrong file is told once, whoever notices it", async () => {
+    const one = program(LISTENER);
+    await one.port();
+    one.write(`${LISTENER}max_qos = 1\n`);
+    one.kill("SIGHUP");
+    await one.until("what was in force stays");
+    one.write(`${LISTENER}[v4.1.connections]\nmax_qos = 1\n`);
+    one.kill("SIGHUP");
+    await one.until("applied: [v4.1.connections] max_qos");
+    expect(one.lines().filter(({ msg }) => msg.includes("what was in force stays"))).toHaveLength(1);
     one.kill("SIGTERM");
     expect((await one.outcome).status).toBe(0);
   });
