@@ -54,10 +54,7 @@ export class Passwords {
   ): boolean | Promise<Checked> {
     if (isCheap(hash)) return matchesCheap(hash, password);
     const key = this.secret.text(user, identityOf(hash), password);
-    if (this.verified.get(key) === true) {
-      this.remembered++;
-      return true;
-    }
+    if (this.isRemembered(key)) return true;
     return this.hashing(hash, password, key, refusal);
   }
 
@@ -77,14 +74,22 @@ export class Passwords {
     key: string | null,
     refusal: () => Refused | null,
   ): Promise<Checked> {
-    const result = await this.gate.run(async () => {
+    return await this.gate.run(async () => {
       const refused = refusal();
       if (refused !== null) return refused;
+      // A fleet has one password: who was before it in line has shown that it is right.
+      if (key !== null && this.isRemembered(key)) return true;
       this.hashed++;
-      return await matches(hash, password);
+      const isRight = await matches(hash, password);
+      if (isRight && key !== null) this.verified.set(key, true, this.verifiedForMs);
+      return isRight;
     });
-    if (result === true && key !== null) this.verified.set(key, true, this.verifiedForMs);
-    return result;
+  }
+
+  private isRemembered(key: string): boolean {
+    if (this.verified.get(key) !== true) return false;
+    this.remembered++;
+    return true;
   }
 }
 
