@@ -147,4 +147,23 @@ describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {
     },
     TIMEOUT_MS,
   );
+
+  test(
+    "is not shown within another page, and takes any address",
+    async () => {
+      const browser = await Browser.open(`${start()}dashboard#client=%`, 1280, 900);
+      await browser.until(`${text("#status")} === "no such client"`);
+      await browser.evaluate('location.hash = "#overview"');
+      await browser.until(`${text("#status")} === "connected"`);
+      await browser.evaluate(
+        'document.body.append(Object.assign(document.createElement("iframe"), { src: "/dashboard" }))',
+      );
+      const framed = 'document.querySelector("iframe").contentDocument?.body';
+      await browser.until(`${framed}?.innerText.includes("not shown within another page")`);
+      expect(await browser.evaluate<number>(`${framed}.querySelectorAll("button,input,a").length`)).toBe(0);
+      expect(browser.problems.filter((problem) => problem.includes("exceptionDetails"))).toEqual([]);
+      await browser.close();
+    },
+    TIMEOUT_MS,
+  );
 });

@@ -45,7 +45,16 @@ let busy = false;
 function readAddress(): void {
   const [name = "", value = ""] = location.hash.slice(1).split("=", 2);
   view = Object.hasOwn(VIEWS, name) ? name : "overview";
-  argument = decodeURIComponent(value);
+  argument = decoded(value);
+}
+
+/** An address that somebody typed need not be well formed. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function showView(): void {
@@ -82,20 +91,26 @@ async function refresh(): Promise<void> {
   }
 }
 
-find<HTMLFormElement>("#sign-in form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  rememberToken(find<HTMLInputElement>("#sign-in input").value);
-  void refresh();
-});
-beginClient();
-beginLog();
-beginPublish();
-beginTopics();
-addEventListener("hashchange", () => {
+function begin(): void {
+  find<HTMLFormElement>("#sign-in form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    rememberToken(find<HTMLInputElement>("#sign-in input").value);
+    void refresh();
+  });
+  beginClient();
+  beginLog();
+  beginPublish();
+  beginTopics();
+  addEventListener("hashchange", () => {
+    showView();
+    find("#content").focus({ preventScroll: true });
+    scrollTo(0, 0);
+  });
+  document.addEventListener("visibilitychange", () => void refresh());
+  setInterval(() => void refresh(), REFRESH_MS);
   showView();
-  find("#content").focus({ preventScroll: true });
-  scrollTo(0, 0);
-});
-document.addEventListener("visibilitychange", () => void refresh());
-setInterval(() => void refresh(), REFRESH_MS);
-showView();
+}
+
+// A stranger's page could lay this one unseen below something that people mean to press.
+if (window.top === window.self) begin();
+else document.body.textContent = "The console is not shown within another page.";
