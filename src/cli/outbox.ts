@@ -48,6 +48,15 @@ export class Outbox {
     return new Outbox(terms, await Client.connect(terms.client, () => true));
   }
 
+  /** True when there was a connection with room, and it is sent; put() does the same without a wait. */
+  tryPut(message: Message): boolean {
+    const { client } = this;
+    if (this.failure !== undefined || this.recovery !== null || !client.hasRoom) return false;
+    if (message.qos > 0) this.kept.add(message);
+    this.send(client, message);
+    return true;
+  }
+
   /** Resolves when it is sent. */
   async put(message: Message): Promise<void> {
     if (message.qos > 0) {
@@ -111,7 +120,11 @@ export class Outbox {
   private watch(client: Client): void {
     void client.closed.then((lost) => {
       if (lost === undefined) return;
-      this.recovery = this.recover(lost).catch(this.fail);
+      const recovery = this.recover(lost).catch(this.fail);
+      this.recovery = recovery;
+      void recovery.then(() => {
+        if (this.recovery === recovery) this.recovery = null;
+      });
     });
   }
 

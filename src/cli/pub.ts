@@ -93,7 +93,12 @@ async function publishAll(
   { repeat, repeatDelay }: Flags,
 ): Promise<void> {
   if (payload === undefined) {
-    for await (const line of stdinLines()) await outbox.put({ ...template, payload: line });
+    for await (const lines of stdinLines()) {
+      for (const line of lines) {
+        const message = { ...template, payload: line };
+        if (!outbox.tryPut(message)) await outbox.put(message);
+      }
+    }
     return await outbox.empty();
   }
   for (let sent = 1; sent <= repeat; sent++) {

@@ -178,10 +178,14 @@ export class Client {
     return this.state === "open";
   }
 
+  /** Whether publish() would send at once. */
+  get hasRoom(): boolean {
+    return this.state === "open" && this.queueBytes <= QUEUE_BYTES_MAX && this.inflight < this.inflightMax;
+  }
+
   /** Resolves when publish() would send at once, or would reject. */
   async room(): Promise<void> {
-    while (this.state === "open" && (this.queueBytes > QUEUE_BYTES_MAX || this.inflight >= this.inflightMax))
-      await this.change();
+    while (this.state === "open" && !this.hasRoom) await this.change();
   }
 
   /** Resolves when nothing waits for the broker's answer, or the connection has ended. */
@@ -194,7 +198,7 @@ export class Client {
    * when the connection ends before.
    */
   async publish(message: Message): Promise<number> {
-    await this.room();
+    if (!this.hasRoom) await this.room();
     if (this.state !== "open") throw new LostError("the connection is closed");
     if (message.qos === 0) {
       this.send(message);
