@@ -81,7 +81,7 @@ export function programCommand(withKeys: boolean): Command {
     .helpCommand(false)
     .allowExcessArguments()
     .option("-c, --config <file>", "configuration, in TOML (default: the demo inside the program)", notEmpty)
-    .option("-v, --verbose", "log more: -v debug, -vv trace", (_, count: number) => count + 1, 0)
+    .option("-v, --verbose", "log more: -v debug, -vv and -vvv trace", (_, count: number) => count + 1, 0)
     .addOption(new Option("-q, --quiet", "log warnings and errors alone").conflicts("verbose"))
     .addOption(
       new Option("--log-level <level>", "log from this level on (over -v and -q)").choices(LOG_LEVELS),
