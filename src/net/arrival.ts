@@ -270,6 +270,10 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
     return this.host.residues;
   }
 
+  later(turn: () => void): void {
+    this.host.lobby.later(turn);
+  }
+
   open(socket: Socket): Connection | null {
     if (this.step === Step.Done) return null;
     this.carrier.layer = this.upgrading;

@@ -34,6 +34,8 @@ const SCAN_MAX = 64;
 
 export class Lobby {
   readonly gate: HandshakeGate;
+  /** Calls a turn after other work has had its own. */
+  readonly later: (turn: () => void) => void;
   readonly newcomers = new Set<Newcomer>();
   private readonly clock: Clock;
   /** Newcomers and connections without CONNECT, in the order in which they came. */
@@ -43,10 +45,10 @@ export class Lobby {
   /** Clients that their address's limit counts. */
   private readonly counted = new Set<Resident>();
 
-  /** `later` calls a turn after other work has had its own. */
   constructor(handshakesMax: number, clock: Clock, later: (turn: () => void) => void) {
     this.gate = new HandshakeGate(handshakesMax, clock, later);
     this.clock = clock;
+    this.later = later;
   }
 
   enter(guest: Guest): void {

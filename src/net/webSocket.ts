@@ -35,6 +35,8 @@ export interface WebSocketHost {
   readonly partial: Budget;
   /** For rests of cut frames. */
   readonly residues: Residues;
+  /** Calls a turn after other work has had its own. */
+  later(turn: () => void): void;
   /** The upgrade is done. Returns who takes the bytes, which writes to `socket`; null, and the socket is closed. */
   open(socket: Socket): Upper | null;
   /** There was no upgrade: the HTTP status, and why. */
@@ -45,6 +47,9 @@ const State = { Upgrading: 0, Open: 1, Closed: 2 } as const;
 type State = (typeof State)[keyof typeof State];
 
 const NO_PAYLOAD = Buffer.alloc(0);
+
+/** Of what one chunk unpacks to, bytes: then others have their turn. A thousandth of it may have come. */
+export const UNPACKED_BYTES_PER_TURN = 256 * 1024;
 
 export class WebSocketLayer implements Layer, Socket, EncoderOwner {
   private readonly lower: Socket;
@@ -57,6 +62,13 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
   private unpacker: Unpacker | null = null;
   /** Payload of the last ping that is not answered yet, §5.5.3: earlier ones need no answer. */
   private ping: Buffer | null = null;
+  /** Frames that wait for their turn; the socket is not read meanwhile. */
+  private waiting: Buffer = NO_PAYLOAD;
+  /** Who has room for them. */
+  private waitingBudget: Budget | null = null;
+  private isTurnAsked = false;
+  /** The connection wants nothing now. */
+  private isPaused = false;
 
   constructor(lower: Socket, host: WebSocketHost) {
     this.lower = lower;
@@ -67,7 +79,8 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
   // ---- from below
 
   data(chunk: Buffer): void {
-    if (this.state === State.Open) this.frames(chunk);
+    if (this.waiting.length > 0) this.wait(Buffer.concat([this.waiting, chunk]));
+    else if (this.state === State.Open) this.frames(chunk);
     else if (this.state === State.Upgrading) this.upgrade(chunk);
   }
 
@@ -91,11 +104,14 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
   }
 
   pause(): void {
+    this.isPaused = true;
     this.lower.pause();
   }
 
   resume(): void {
-    this.lower.resume();
+    this.isPaused = false;
+    if (this.waiting.length > 0) this.askTurn();
+    else this.lower.resume();
   }
 
   end(): void {
@@ -154,6 +170,7 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
 
   private frames(chunk: Buffer): void {
     const decoder = this.decoder!;
+    let unpackedBytes = 0;
     decoder.begin(chunk);
     for (;;) {
       const event = decoder.next();
@@ -169,8 +186,13 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
         if (this.state !== State.Open) break;
       }
       if (event === FrameEvent.Piece) {
-        if (!this.piece(decoder, chunk)) break;
-        continue;
+        unpackedBytes += this.piece(decoder, chunk);
+        if (this.state !== State.Open) break;
+        const hasMore = decoder.pieceEnd < chunk.length;
+        const mayGoOn = unpackedBytes < UNPACKED_BYTES_PER_TURN && !(this.isPaused && unpackedBytes > 0);
+        if (mayGoOn || !hasMore) continue;
+        this.wait(chunk.subarray(decoder.pieceEnd));
+        break;
       }
       if (event === FrameEvent.Close) this.closedByPeer(decoder);
       else if (event === FrameEvent.Failed) this.fail(decoder.fault!);
@@ -180,21 +202,62 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
     if (this.ping !== null && this.state === State.Open && !this.encoder!.owes) this.pong();
   }
 
-  /** Takes a piece of a compressed message. False when the WebSocket has ended. */
-  private piece(decoder: FrameDecoder, chunk: Buffer): boolean {
+  /** Takes a piece of a compressed message. Returns how many bytes the message has unpacked to. */
+  private piece(decoder: FrameDecoder, chunk: Buffer): number {
     const unpacker = this.unpacker!;
     const budget = this.upper!.session === null ? this.host.strangers : this.host.partial;
+    let unpackedBytes = 0;
     let status: Status = unpacker.add(chunk, decoder.pieceAt, decoder.pieceEnd, budget);
     if (status === UnpackStatus.Fine && decoder.pieceIsLast) {
       status = unpacker.unpack();
       const { message } = unpacker;
       unpacker.message = NO_PAYLOAD;
+      unpackedBytes = message.length;
       if (status === UnpackStatus.Fine && message.length > 0) this.upper!.data(message);
     }
     if (status === UnpackStatus.TooLarge) this.fail(faults.messageTooLarge);
     else if (status === UnpackStatus.NoMemory) this.fail(faults.noMemory);
     else if (status === UnpackStatus.Malformed) this.fail(faults.notDeflate);
-    return this.state === State.Open;
+    return unpackedBytes;
+  }
+
+  // ---- frames that wait
+
+  /** Keeps a copy of `bytes`, with which the frames go on in another turn. */
+  private wait(bytes: Buffer): void {
+    const budget = this.upper!.session === null ? this.host.strangers : this.host.partial;
+    this.forget();
+    if (!budget.take(bytes.length)) {
+      this.fail(faults.noMemory);
+      return;
+    }
+    this.waiting = Buffer.allocUnsafeSlow(bytes.length);
+    bytes.copy(this.waiting);
+    this.waitingBudget = budget;
+    this.lower.pause();
+    if (!this.isPaused) this.askTurn();
+  }
+
+  private askTurn(): void {
+    if (this.isTurnAsked) return;
+    this.isTurnAsked = true;
+    this.host.later(() => this.turn());
+  }
+
+  private turn(): void {
+    this.isTurnAsked = false;
+    if (this.state !== State.Open || this.waiting.length === 0 || this.isPaused) return;
+    const bytes = this.waiting;
+    this.forget();
+    this.frames(bytes);
+    const isFree = this.state === State.Open && this.waiting.length === 0;
+    if (isFree && !this.isPaused) this.lower.resume();
+  }
+
+  private forget(): void {
+    this.waitingBudget?.give(this.waiting.length);
+    this.waitingBudget = null;
+    this.waiting = NO_PAYLOAD;
   }
 
   /** At most one pong for a chunk that came: a client that pings and does not read gets no more than that kept. */
@@ -238,6 +301,7 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
   private release(): void {
     this.state = State.Closed;
     this.ping = null;
+    this.forget();
     this.head?.close();
     this.encoder?.close();
     this.unpacker?.close();

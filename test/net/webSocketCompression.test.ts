@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import { UNPACKED_BYTES_PER_TURN } from "../../src/net/webSocket.ts";
 import { negotiate } from "../../src/net/webSocketExtension.ts";
 import {
   type BenchOptions,
@@ -181,6 +182,79 @@ describe("from the client", () => {
     expect([bench.strangers.used > 0, bench.partial.used]).toEqual([true, 0]);
     bench.feed(clientFrame({ opcode: 0, payload: message.subarray(9) }));
     expect([bench.strangers.used, bench.upper.bytes.toString()]).toEqual([0, text]);
+  });
+
+  describe("little that unpacks to much", () => {
+    const half = Buffer.alloc(UNPACKED_BYTES_PER_TURN / 2, "zero ");
+    const options = { messageBytesMax: half.length };
+    const frames = (count: number): Buffer =>
+      Buffer.concat(Array.from({ length: count }, () => clientFrame({ payload: packed(half), rsv: RSV1 })));
+
+    function next(bench: WebSocketBench): void {
+      const turns = bench.turns.splice(0);
+      expect(turns.length).toBe(1);
+      turns[0]!();
+    }
+
+    test("is taken in turns, and the socket is not read between them", () => {
+      const bench = open(options);
+      bench.feed(Buffer.concat([frames(5), clientFrame({ payload: "end" })]));
+      expect([bench.upper.parts.length, bench.lower.isPaused]).toEqual([2, true]);
+      expect(bench.partial.used).toBeGreaterThan(0);
+      next(bench);
+      expect([bench.upper.parts.length, bench.lower.isPaused]).toEqual([4, true]);
+      next(bench);
+      expect([bench.upper.parts.length, bench.lower.isPaused]).toEqual([6, false]);
+      expect(
+        bench.upper.bytes.equals(Buffer.concat([half, half, half, half, half, Buffer.from("end")])),
+      ).toBe(true);
+      expect([bench.partial.used, bench.turns.length]).toEqual([0, 0]);
+    });
+
+    test("stays in order with a chunk that comes meanwhile", () => {
+      const bench = open(options);
+      const stream = Buffer.concat([frames(4), clientFrame({ payload: "last" })]);
+      bench.feed(stream, stream.length - 7);
+      while (bench.turns.length > 0) next(bench);
+      expect(bench.upper.bytes.equals(Buffer.concat([half, half, half, half, Buffer.from("last")]))).toBe(
+        true,
+      );
+      expect(bench.partial.used).toBe(0);
+    });
+
+    test("waits while the connection wants nothing", () => {
+      const bench = open(options);
+      bench.upper.onData = () => bench.layer.pause();
+      bench.feed(frames(3));
+      for (const count of [1, 2]) {
+        expect([bench.upper.parts.length, bench.turns.length]).toEqual([count, 0]);
+        bench.layer.resume();
+        expect(bench.lower.isPaused).toBe(true);
+        next(bench);
+      }
+      expect([bench.upper.parts.length, bench.partial.used]).toEqual([3, 0]);
+      bench.layer.resume();
+      expect([bench.lower.isPaused, bench.turns.length]).toEqual([false, 0]);
+    });
+
+    test("goes with the socket, and with the connection", () => {
+      for (const end of [
+        (bench: WebSocketBench) => bench.layer.closed(),
+        (bench: WebSocketBench) => bench.layer.end(),
+      ]) {
+        const bench = open(options);
+        bench.feed(frames(4));
+        end(bench);
+        next(bench);
+        expect([bench.upper.parts.length, bench.partial.used]).toEqual([2, 0]);
+      }
+    });
+
+    test("has to find room", () => {
+      const bench = open({ ...options, partialBytes: frames(2).length });
+      bench.feed(frames(6));
+      expect([bench.closeCode, bench.upper.cause?.cause, bench.partial.used]).toEqual([1013, "websocket", 0]);
+    });
   });
 
   test("the connection ends within a message", () => {

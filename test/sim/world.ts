@@ -190,6 +190,7 @@ export class World implements HostListener {
       strangers: this.router.budgets.strangers,
       partial: this.router.budgets.partial,
       residues: this.host.residues,
+      later: (turn) => this.host.lobby.later(turn),
       open: (upper) => this.accept(socket, upper),
       refused: (status) => {
         throw new Error(`the upgrade was answered with ${status}`);

@@ -210,6 +210,8 @@ export class WebSocketBench {
   readonly layer: WebSocketLayer;
   readonly uppers: UpperSpy[] = [];
   readonly refusals: [status: number, message: string][] = [];
+  /** What is to be called after other work. */
+  readonly turns: (() => void)[] = [];
 
   constructor(options: BenchOptions = {}) {
     const { path = ANY, origins = [ANY], compression = false } = options;
@@ -224,6 +226,7 @@ export class WebSocketBench {
       strangers: this.strangers,
       partial: this.partial,
       residues: this.residues,
+      later: (turn) => void this.turns.push(turn),
       open: (socket) => {
         if (options.turnAway) return null;
         const upper = new UpperSpy(socket);
