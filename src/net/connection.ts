@@ -215,6 +215,10 @@ export class Connection implements DeliveryPort {
     return wrote;
   }
 
+  mayKeep(bytes: number): boolean {
+    return this.host.residues.mayKeep(bytes);
+  }
+
   keepRest(bytes: Uint8Array, at: number, length: number): boolean {
     if (this.outbound.keepRest(bytes, at, length)) return true;
     this.close(CloseCause.noMemory);

@@ -222,6 +222,10 @@ export class Link implements DeliveryPort {
     });
   }
 
+  mayKeep(): boolean {
+    return true;
+  }
+
   keepRest(): boolean {
     return true;
   }

@@ -53,6 +53,11 @@ export class Residues {
     return Math.min(SHARE_MAX, (this.budget.bytesMax - this.budget.used) * SHARE_OF_FREE);
   }
 
+  /** Less than half of the room would be used. */
+  mayKeep(bytes: number): boolean {
+    return 2 * (this.budget.used + bytes) <= this.budget.bytesMax;
+  }
+
   /** Takes `bytes` for `holder`; false, and nothing is taken, when there is no room and nobody gives way. */
   take(holder: Holder, bytes: number): boolean {
     this.asking = holder;

@@ -24,6 +24,7 @@ import type { Subscription } from "../session/subscription.ts";
 import { BATCH_BYTES, Batch, BatchKind, RENDERED_FRAME_MAX } from "./batch.ts";
 import { type Budgets, SHARED_BATCHES } from "./budgets.ts";
 import type { Filters } from "./filters.ts";
+import { keepCut } from "./cut.ts";
 import { advanceTo, cutFrameEnd, earliest, park, toNextEntry } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
 import { Renderer } from "./render.ts";
@@ -121,8 +122,11 @@ export class Lanes {
     const end = cutFrameEnd(segment, first.from);
     if (end === first.from) return;
     const port = reader.session?.port ?? null;
-    if (end - first.from > RENDERED_FRAME_MAX) port?.keepTail(segment, first.from, end);
-    else port?.keepRest(segment.bytes, first.from, end - first.from);
+    const rest = end - first.from;
+    if (port !== null) {
+      if (rest > RENDERED_FRAME_MAX || !port.mayKeep(rest)) port.keepTail(segment, first.from, end);
+      else port.keepRest(segment.bytes, first.from, rest);
+    }
     this.moved(reader, segment, end);
   }
 
@@ -466,24 +470,9 @@ export class Lanes {
     for (let piece = pieces - 1; piece >= gone; piece--) {
       if (batch.hole[piece] !== 0) session.inflight.untake(this.taken[piece]!);
     }
-    if (begun) this.keepCut(batch, port, cut, at);
+    if (begun) keepCut(batch, session, port, cut, at, this.renderer.large);
     this.stats.messagesOut += gone;
     return gone;
-  }
-
-  /** Keeps the rest of the piece that the socket cut at byte `at` of the batch. */
-  private keepCut(batch: Batch, port: DeliveryPort, cut: number, at: number): void {
-    const end = batch.at[cut + 1]!;
-    const large = this.renderer.large;
-    if (batch.kind === BatchKind.InPlace && end - at > RENDERED_FRAME_MAX) {
-      // The next reader stamps this frame too: its head is copied, its payload stays where it is.
-      const payload = Math.max(at, batch.hole[cut]! + 2);
-      port.keepRest(batch.bytes, at, payload - at);
-      port.keepTail(batch.source[cut]!, payload, end);
-      return;
-    }
-    port.keepRest(batch.bytes, at, end - at);
-    if (large !== null) port.keepTail(large.segment, large.payloadAt, large.payloadEnd);
   }
 
   /** A large frame's head has left: now its payload, from the log. True when all of it has. */

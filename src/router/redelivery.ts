@@ -9,6 +9,7 @@ import { ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import { pubrel } from "./acknowledge.ts";
 import { type Batch, BatchKind } from "./batch.ts";
+import { keepCut } from "./cut.ts";
 import type { Lanes } from "./lanes.ts";
 import { renderSingle } from "./single.ts";
 import type { Stats } from "./stats.ts";
@@ -84,8 +85,7 @@ export class Redelivery {
     this.stats.bytesOut += wrote;
     const { large } = lanes.renderer;
     if (wrote < batch.length) {
-      port.keepRest(batch.bytes, wrote, batch.length - wrote);
-      if (large !== null) port.keepTail(large.segment, large.payloadAt, large.payloadEnd);
+      keepCut(batch, session, port, 0, wrote, large);
       session.reader.state = ReaderState.SocketFull;
     } else if (large !== null && !lanes.writeLargeRest(port)) session.reader.state = ReaderState.SocketFull;
   }

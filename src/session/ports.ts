@@ -19,6 +19,8 @@ export interface DeliveryPort {
   flushControl(): boolean;
   /** Bytes accepted by the kernel, 0 when it is full; negative when the connection is gone. */
   write(bytes: Uint8Array, at: number, length: number): number;
+  /** There is room to spare for a copy of so many bytes. */
+  mayKeep(bytes: number): boolean;
   /** Keeps a copy of the rest of a cut frame. False when the budget is used up: the connection closes. */
   keepRest(bytes: Uint8Array, at: number, length: number): boolean;
   /** The rest of the frame, behind what keepRest keeps, lies in the log. */

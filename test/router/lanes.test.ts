@@ -343,7 +343,7 @@ function readerShapes(random: Random): PeerShape[] {
 }
 
 function run(random: Random, mix: Mix): void {
-  const stage = new Stage(random, { router: { memoryBytes: 32 * MIB } });
+  const stage = new Stage(random, { router: { memoryBytes: random.pick([16, 32]) * MIB } });
   const readers = readerShapes(random).map((shape) => stage.peer(shape));
   const publishers = mix.versions.map((version) =>
     stage.peer({

@@ -55,7 +55,7 @@ describe("clients that stop reading just below what is kept for one", () => {
     "are read on when they read on",
     (random) => {
       const scene = new Scene(random, { auditEvery: 5 });
-      const hogs = Array.from({ length: 8 }, (_, i) => hog(scene, i));
+      const hogs = Array.from({ length: 6 }, (_, i) => hog(scene, i));
       scene.steps(100);
       for (const client of hogs) {
         client.manners.readMax = 5_000;
@@ -69,4 +69,46 @@ describe("clients that stop reading just below what is kept for one", () => {
     1,
     2,
   );
+});
+
+describe("many readers whose frames are cut at one time", () => {
+  for (const qos of [0, 1] as const) {
+    scenario(
+      `at QoS ${qos} all stay, though the rests of their frames are more than there is room for`,
+      (random) => {
+        const scene = new Scene(random, { auditEvery: 20 });
+        const readers = Array.from({ length: 40 }, (_, i) => {
+          const version = random.pick([4, 5] as const);
+          const reader = scene.subscriber(
+            { id: `reader-${i}`, version, socket: { capacity: 20_000, cutChance: 0.3 } },
+            { t: qos },
+          );
+          reader.manners.readMax = random.pick([5_000, 10_000]);
+          return reader;
+        });
+        const publishers = ([4, 5] as const).map((version) =>
+          scene.publisher({ id: `publisher-${version}`, version, window: 5 }),
+        );
+        let left = 20;
+        scene.until(
+          () => {
+            const publisher = random.pick(publishers);
+            if (left > 0 && publisher.mayPublish) {
+              scene.publish(publisher, "t", qos, random.pick([40_000, 60_000, 64_000]));
+              left--;
+            }
+            return left === 0 && readers.every((reader) => reader.owed.size === 0);
+          },
+          "everybody has everything",
+          5_000,
+        );
+        expect(scene.world.endings).toEqual([]);
+        scene.settle();
+        expect(scene.world.router.stats.gapMessages).toBe(0);
+        scene.end();
+      },
+      1,
+      2,
+    );
+  }
 });

@@ -10,7 +10,7 @@ import { Scene } from "./scene.ts";
 import { MIB } from "./world.ts";
 
 const SMALL = {
-  router: { memoryBytes: 10 * MIB, paceDebtBytes: 256 * 1024 },
+  router: { memoryBytes: 11 * MIB, paceDebtBytes: 256 * 1024 },
   listener: { packetBytesMax: 2 * MIB },
 };
 
