@@ -4,6 +4,7 @@
 //   Upgrading ──101──▶ Open ──close frame, fault, end()──▶ Closed
 
 import type { Budget } from "../base/budget.ts";
+import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
 import type { Closed } from "./closeCause.ts";
 import type { Socket } from "./connection.ts";
 import type { Layer } from "./layer.ts";
@@ -214,6 +215,7 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
       unpacker.message = NO_PAYLOAD;
       unpackedBytes = message.length;
       if (status === UnpackStatus.Fine && message.length > 0) this.upper!.data(message);
+      if (message.length >= RELEASED_BYTES_MIN) release(message);
     }
     if (status === UnpackStatus.TooLarge) this.fail(faults.messageTooLarge);
     else if (status === UnpackStatus.NoMemory) this.fail(faults.noMemory);
@@ -250,6 +252,7 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
     const bytes = this.waiting;
     this.forget();
     this.frames(bytes);
+    if (bytes.length >= RELEASED_BYTES_MIN) release(bytes);
     const isFree = this.state === State.Open && this.waiting.length === 0;
     if (isFree && !this.isPaused) this.lower.resume();
   }
