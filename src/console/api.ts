@@ -46,19 +46,24 @@ export function api(host: Host, operations: Operations): { readonly app: Hono; c
   app.get("/counters", (c) => c.json({ at: Date.now(), ...view.counters() }));
 
   app.get("/clients", (c) => c.json(view.clients(pageOf(c))));
-  app.get("/clients/:id", (c) => {
-    const client = view.client(c.req.param("id"));
+  const one = (c: Context, id: string) => {
+    const client = view.client(id);
     return client === null ? c.json({ error: "no such client" }, 404) : c.json(client);
-  });
-  app.delete("/clients/:id", (c) => {
-    const session = router.sessions.get(c.req.param("id"));
+  };
+  const disconnect = (c: Context, id: string) => {
+    const session = router.sessions.get(id);
     if (session === undefined) return c.json({ error: "no such client" }, 404);
     const wasConnected = session.port !== null;
     session.port?.disconnect(errors.administrativeAction);
     const ended = c.req.query("session") === "end";
     if (ended) router.sessions.end(session);
     return c.json({ disconnected: wasConnected, session_ended: ended });
-  });
+  };
+  app.get("/clients/:id", (c) => one(c, c.req.param("id")));
+  app.delete("/clients/:id", (c) => disconnect(c, c.req.param("id")));
+  // No path can hold the identifiers . and .., which anybody may choose.
+  app.get("/client", (c) => one(c, c.req.query("id") ?? ""));
+  app.delete("/client", (c) => disconnect(c, c.req.query("id") ?? ""));
 
   app.get("/subscriptions", (c) => c.json(view.subscriptions(pageOf(c))));
   app.get("/groups", (c) => c.json({ items: view.groups() }));

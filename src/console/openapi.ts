@@ -56,6 +56,15 @@ const read = (summary: string, parameters: readonly Parameter[], schema?: object
   },
 });
 
+const oneClient = (id: Parameter) => ({
+  ...read("One client: its connection, session, subscriptions and cursor", [id]),
+  delete: {
+    summary: "Disconnects the client, with 0x98 where it speaks MQTT 5",
+    parameters: [id, query("session", "`end` forgets its session too", { enum: ["end"] })],
+    responses: { 200: answer("What was done"), 404: problem("No such client") },
+  },
+});
+
 export const OPENAPI = {
   openapi: "3.1.0",
   info: {
@@ -91,19 +100,8 @@ export const OPENAPI = {
     "/ready": read("Clients can connect", []),
     "/counters": read("Counters since the start, and the memory by owner", []),
     "/clients": read("Sessions, connected or not", page, list("A client")),
-    "/clients/{id}": {
-      ...read("One client: its connection, session, subscriptions and cursor", [
-        path("id", "Client Identifier"),
-      ]),
-      delete: {
-        summary: "Disconnects the client, with 0x98 where it speaks MQTT 5",
-        parameters: [
-          path("id", "Client Identifier"),
-          query("session", "`end` forgets its session too", { enum: ["end"] }),
-        ],
-        responses: { 200: answer("What was done"), 404: problem("No such client") },
-      },
-    },
+    "/clients/{id}": oneClient(path("id", "Client Identifier")),
+    "/client": oneClient(query("id", "Client Identifier; here also . and .., which no path can hold", text)),
     "/subscriptions": read("Subscriptions, with their cursor and lag", page, list("A subscription")),
     "/groups": read("Shared subscriptions and their members", []),
     "/lag": read("Subscriptions that owe something, the furthest behind first", [limit]),

@@ -170,6 +170,21 @@ describe("/api/v1", () => {
     expect((await ui.json("DELETE", "/api/v1/clients/kicked")).status).toBe(404);
   });
 
+  test("an identifier that no path can hold", async () => {
+    const dots = new Link(one.broker.router, "..", 1, { onMessage() {} });
+    expect((await ui.json("GET", "/api/v1/clients/%2e%2e")).status).toBe(404);
+    expect((await ui.json("GET", "/api/v1/client?id=..")).json).toMatchObject({
+      client_id: "..",
+      connected: true,
+    });
+    expect((await ui.json("DELETE", "/api/v1/client?id=..&session=end")).json).toMatchObject({
+      disconnected: true,
+    });
+    expect((await ui.json("GET", "/api/v1/client?id=..")).status).toBe(404);
+    expect((await ui.json("GET", "/api/v1/client")).status).toBe(404);
+    dots.close();
+  });
+
   test("configuration, reload, filter of the log", async () => {
     expect((await ui.json("GET", "/api/v1/config")).json).toEqual({ router: { id: 7 } });
     expect((await ui.json("POST", "/api/v1/reload")).json).toEqual({

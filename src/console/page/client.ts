@@ -3,7 +3,7 @@
 import type { ClientDetail, LogAnswer } from "./answers.ts";
 import { fillFacts, fillRows, find } from "./dom.ts";
 import { bytes, count, duration } from "./format.ts";
-import { json, messageOf } from "./http.ts";
+import { json, messageOf, query } from "./http.ts";
 import { stateText } from "./tables.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -15,7 +15,7 @@ export async function showClient(clientIdentifier: string): Promise<void> {
   shown = clientIdentifier;
   find("#client-title").textContent = clientIdentifier;
   const [one, log] = await Promise.all([
-    json<ClientDetail>(`/clients/${encodeURIComponent(clientIdentifier)}`),
+    json<ClientDetail>(`/client${query({ id: clientIdentifier })}`),
     json<LogAnswer>("/log"),
   ]);
   const ago = (seconds: number | null): string => (seconds === null ? "—" : duration(seconds));
@@ -89,9 +89,9 @@ function shape(name: string, attributes: Record<string, string | number>): Eleme
 
 export function beginClient(): void {
   const note = find("#client-note");
-  const end = async (suffix: string, done: string): Promise<void> => {
+  const end = async (session: "" | "end", done: string): Promise<void> => {
     try {
-      await json(`/clients/${encodeURIComponent(shown)}${suffix}`, { method: "DELETE" });
+      await json(`/client${query({ id: shown, session })}`, { method: "DELETE" });
       note.textContent = done;
     } catch (error) {
       note.textContent = messageOf(error);
@@ -100,7 +100,7 @@ export function beginClient(): void {
   find("#kick").addEventListener("click", () => void end("", "It was disconnected."));
   find("#forget").addEventListener("click", () => {
     if (confirm(`Forget the session of ${shown}, with what it is still owed?`)) {
-      void end("?session=end", "It was disconnected, and its session is gone.");
+      void end("end", "It was disconnected, and its session is gone.");
     }
   });
 }
