@@ -5,6 +5,7 @@ import { ByteWriter } from "../src/base/byteWriter.ts";
 import { Connection, type ConnectionHost, type Socket } from "../src/net/connection.ts";
 import { ConnectionStats } from "../src/net/connectionStats.ts";
 import { NO_LIMITS, Tally } from "../src/net/limits.ts";
+import { RateMemory } from "../src/net/rate.ts";
 import { Residues } from "../src/net/residues.ts";
 import type { ListenerSettings } from "../src/net/settings.ts";
 import { PLAIN_TCP } from "../src/net/transport.ts";
@@ -200,6 +201,7 @@ export class Fixture {
       access: null,
       revision: 0,
       users: new Tally(),
+      rates: new RateMemory(),
       stats: new ConnectionStats(),
       assignIdentifier: () => `assigned-${this.connections}`,
       isAssigned: () => false,

@@ -27,6 +27,7 @@ import type { Tally } from "./limits.ts";
 import type { PacketLog } from "./packetLog.ts";
 import { type ByteSink, Outbound } from "./outbound.ts";
 import type { Residues } from "./residues.ts";
+import type { RateMemory } from "./rate.ts";
 import type { ListenerSettings } from "./settings.ts";
 
 /** What a connection needs of its socket. */
@@ -54,6 +55,8 @@ export interface ConnectionHost {
   readonly revision: number;
   /** Connections by user name. */
   readonly users: Tally;
+  /** What clients that have gone still owe to their rates. */
+  readonly rates: RateMemory;
   readonly stats: ConnectionStats;
   /** A Client Identifier for a client that gave none. */
   assignIdentifier(): string;

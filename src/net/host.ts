@@ -3,6 +3,7 @@
 // often as their constants say.
 
 import { ByteWriter } from "../base/byteWriter.ts";
+import { RateMemory } from "./rate.ts";
 import type { Router } from "../router/router.ts";
 import type { Access } from "./access.ts";
 import type { Arrival } from "./arrival.ts";
@@ -62,6 +63,7 @@ export class Host implements ConnectionHost {
   readonly paused = new Set<Connection>();
   readonly overdrawn = new Set<Connection>();
   readonly users = new Tally();
+  readonly rates = new RateMemory();
   readonly stats = new ConnectionStats();
   /** Set before the first connection comes. */
   access: Access | null = null;

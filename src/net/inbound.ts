@@ -22,7 +22,7 @@ import { answerConnect, refuse } from "./handshake.ts";
 import type { PacketLog } from "./packetLog.ts";
 import { Partial, PartialStatus } from "./partial.ts";
 import type { ClientLimits } from "./limits.ts";
-import { Rate } from "./rate.ts";
+import type { Rate } from "./rate.ts";
 
 const CONNECT_BYTES_MAX = 256 * 1024;
 const NO_CHUNK = Buffer.alloc(0);
@@ -266,11 +266,12 @@ export class Inbound {
   }
 
   /** From now on so much may come in a second, with a pause after each chunk; Infinity sets no limit. */
-  limitRate({ messagesPerSecond, bytesPerSecond, readPauseMs }: ClientLimits): void {
+  limitRate(limits: ClientLimits): void {
+    const { messagesPerSecond, bytesPerSecond, readPauseMs } = limits;
     const isUnlimited = Math.min(messagesPerSecond, bytesPerSecond) === Number.POSITIVE_INFINITY;
     if (isUnlimited && readPauseMs === 0) return;
-    const now = this.connection.host.router.clock.nowMs();
-    this.rate = new Rate(messagesPerSecond, bytesPerSecond, now, readPauseMs);
+    const { host, clientIdentifier } = this.connection;
+    this.rate = host.rates.take(clientIdentifier, limits, host.router.clock.nowMs());
   }
 
   private charge(messages: number, bytes: number): void {
@@ -377,6 +378,9 @@ export class Inbound {
 
   /** The connection is gone. */
   close(): void {
+    const { host, clientIdentifier } = this.connection;
+    if (this.rate !== null) host.rates.keep(clientIdentifier, this.rate, host.router.clock.nowMs());
+    this.rate = null;
     this.move(Hold.None);
     this.unpark();
     this.partial?.clear();

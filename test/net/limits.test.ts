@@ -12,7 +12,7 @@ import {
   NO_LIMITS,
   Tally,
 } from "../../src/net/limits.ts";
-import { Rate } from "../../src/net/rate.ts";
+import { Rate, RateMemory } from "../../src/net/rate.ts";
 import { Random } from "../sim/random.ts";
 import type { SimSocket } from "../sim/socket.ts";
 import { MIB, World } from "../sim/world.ts";
@@ -141,6 +141,43 @@ test("a pause after each chunk is overdrawn until it is over, however little has
   rate.take(0, 1, 1_000);
   rate.take(1, 0, 1_100);
   expect([1_100, 1_199, 1_200].map((now) => rate.isOverdrawn(now))).toEqual([true, true, false]);
+});
+
+describe("the rate of a client that comes again", () => {
+  const limits = { messagesPerSecond: 10, bytesPerSecond: Number.POSITIVE_INFINITY, readPauseMs: 0 };
+
+  test("goes on with what it owes", () => {
+    const memory = new RateMemory();
+    const first = memory.take("a", limits, 0);
+    first.take(30, 1, 0);
+    memory.keep("a", first, 0);
+    expect(memory.take("b", limits, 0).isOverdrawn(0)).toBe(false);
+    const again = memory.take("a", limits, 1_000);
+    expect([1_000, 1_999, 2_000].map((now) => again.isOverdrawn(now))).toEqual([true, true, false]);
+  });
+
+  test("is fresh once it has refilled, or has other limits", () => {
+    const memory = new RateMemory();
+    const first = memory.take("a", limits, 0);
+    first.take(5, 1, 0);
+    expect([0, 499, 500].map((now) => first.isFresh(now))).toEqual([false, false, true]);
+    memory.keep("a", first, 500);
+    expect(memory.take("a", limits, 500)).not.toBe(first);
+    first.take(30, 1, 500);
+    memory.keep("a", first, 500);
+    expect(memory.take("a", { ...limits, messagesPerSecond: 20 }, 500).isOverdrawn(500)).toBe(false);
+  });
+
+  test("is forgotten for the one that went first, when there are too many", () => {
+    const memory = new RateMemory();
+    for (let i = 0; i <= 10_000; i++) {
+      const rate = memory.take(`c${i}`, limits, 0);
+      rate.take(30, 1, 0);
+      memory.keep(`c${i}`, rate, 0);
+    }
+    expect(memory.take("c0", limits, 0).isOverdrawn(0)).toBe(false);
+    expect(memory.take("c1", limits, 0).isOverdrawn(0)).toBe(true);
+  });
 });
 
 /** A world with one subscriber and one publisher at the given rate. */
