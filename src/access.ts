@@ -141,9 +141,11 @@ class Rules {
 }
 
 /** What is wrong with the file; nothing when it is in force now. */
-async function load(file: AuthFile): Promise<readonly string[]> {
+async function load(file: AuthFile, isAgain = false): Promise<readonly string[]> {
   try {
-    await file.load(readFileSync(file.path, "utf8"));
+    const text = readFileSync(file.path, "utf8");
+    if (isAgain && text === "") return [`${file.path}: is empty, as while it is being written`];
+    await file.load(text);
     return [];
   } catch (error) {
     return problemsOf(error, file);
@@ -152,7 +154,7 @@ async function load(file: AuthFile): Promise<readonly string[]> {
 
 /** Says what became of the file; what was loaded before stays when it is not good. */
 async function reloaded(file: AuthFile, logger: Logger): Promise<boolean> {
-  const problems = await load(file);
+  const problems = await load(file, true);
   const { path, what } = file;
   if (problems.length === 0) logger.info({ path }, `${what} is loaded anew: ${path}`);
   for (const problem of problems)

@@ -114,6 +114,12 @@ describe("a password file", () => {
       const again = await open(started);
       await again.connect({ clientId: "again", username: "bob", password: "two" });
 
+      // Somebody writes it in place: for a moment it has no users, and nobody is cut for that.
+      file("", path);
+      started.broker.reload();
+      await logged(logger, "is empty");
+      await pings(alice);
+
       file(await line("alice", "changed"), path);
       started.broker.reload();
       await bob.expect("disconnect", { reasonCode: 0x87 });
