@@ -5,6 +5,7 @@ import { CommandError } from "./end.ts";
 import { connectAgain, type Warn } from "./mqtt/again.ts";
 import { Client, type ClientTerms, type Message } from "./mqtt/client.ts";
 import { EXIT_LOST, LostError, reasonText } from "./mqtt/failure.ts";
+import type { GivenProperties } from "./mqtt/properties.ts";
 
 /** How often the oldest message may see its connection lost. */
 const LOSSES_MAX = 3;
@@ -86,8 +87,8 @@ export class Outbox {
     }
   }
 
-  close(...how: Parameters<Client["disconnect"]>): Promise<void> {
-    return this.client.disconnect(...how);
+  close(properties: GivenProperties): Promise<void> {
+    return this.client.disconnect(properties);
   }
 
   /** Resolves when there is a connection with room. */

@@ -84,7 +84,7 @@ export class Subscriber {
   private async whileConnected(client: Client): Promise<void> {
     try {
       // A session that was kept may have had enough to say already.
-      if (this.status === undefined) await this.subscribe(client);
+      if (this.status === undefined) await Promise.race([this.subscribe(client), this.ended]);
     } catch (error) {
       if (!(error instanceof LostError)) throw error;
     }

@@ -268,6 +268,27 @@ describe("a broker that refuses", () => {
   }
 
   test(
+    "a broker that never answers SUBSCRIBE does not outlast -W",
+    async () => {
+      const { port } = fake("forgets");
+      const ended = await runTool([
+        ...MILLRACE,
+        "sub",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        String(port),
+        "-t",
+        "a",
+        "-W",
+        "0.3",
+      ]);
+      expect([ended.status, ended.stdout]).toEqual([27, ""]);
+    },
+    TOOL_TIMEOUT_MS,
+  );
+
+  test(
     "--quiet says nothing, and the status is the same",
     async () => {
       const { port } = fake("forbids");

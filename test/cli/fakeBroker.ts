@@ -15,6 +15,8 @@ export type Behaviour =
   | "drops"
   /** DISCONNECT 0x95, Packet too large, when a PUBLISH comes. */
   | "disconnects"
+  /** SUBSCRIBE is not answered. */
+  | "forgets"
   /** Nothing is answered. */
   | "silent"
   /** What is answered is no MQTT. */
@@ -87,6 +89,7 @@ export function startFakeBroker(behaviour: Behaviour): FakeBroker {
               return;
             }
             case "subscribe": {
+              if (behaviour === "forgets") return;
               const refused = behaviour === "forbids";
               const code = !refused ? 0 : isV5() ? NOT_AUTHORIZED : FAILURE;
               if (!refused) subscribers.add(send);

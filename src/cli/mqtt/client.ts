@@ -63,7 +63,6 @@ const IDENTIFIER_MAX = 65_535;
 /** What MQTT allows. */
 const PACKET_BYTES_MAX = 268_435_460;
 const NO_ALIAS = 0;
-const DISCONNECT_WITH_WILL = 0x04;
 const REFUSED = 0x80;
 
 interface Waiting {
@@ -80,7 +79,6 @@ export class Client {
   private readonly parser: Parser;
   private transport: Transport | null = null;
   private state: "connecting" | "open" | "closing" | "closed" = "connecting";
-  private connack: IConnackPacket | null = null;
   private ended: (reason: LostError | undefined) => void = () => {};
   private answered: ((packet: IConnackPacket) => void) | null = null;
   /** What the broker said in a DISCONNECT. */
@@ -162,16 +160,11 @@ export class Client {
 
   private accepted(connack: IConnackPacket): void {
     this.state = "open";
-    this.connack = connack;
     const { receiveMaximum, serverKeepAlive, maximumPacketSize } = connack.properties ?? {};
     this.packetBytesMax = maximumPacketSize ?? PACKET_BYTES_MAX;
     if (receiveMaximum !== undefined) this.inflightMax = Math.min(this.inflightMax, receiveMaximum);
     const keepAliveS = serverKeepAlive ?? this.terms.keepAliveS;
     if (keepAliveS > 0) this.pingTimer = setInterval(() => this.ping(), keepAliveS * 1000);
-  }
-
-  get sessionPresent(): boolean {
-    return this.connack?.sessionPresent === true;
   }
 
   get isOpen(): boolean {
@@ -238,11 +231,10 @@ export class Client {
   }
 
   /** Ends behind what was sent. Resolves when it is closed. */
-  async disconnect(properties: DisconnectProperties = {}, withWill = false): Promise<void> {
+  async disconnect(properties: DisconnectProperties = {}): Promise<void> {
     if (this.state === "open") {
       this.state = "closing";
-      const reasonCode = withWill ? DISCONNECT_WITH_WILL : 0;
-      this.send({ cmd: "disconnect", ...(this.version === 5 && { reasonCode, properties }) });
+      this.send({ cmd: "disconnect", ...(this.version === 5 && { reasonCode: 0, properties }) });
       setTimeout(() => this.terminate(), CLOSE_MS).unref();
     }
     await this.closed;
