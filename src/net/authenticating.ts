@@ -229,8 +229,12 @@ export class Authentication {
     const fits = writeAuth(out, reason, properties, sizeMax);
     const length = out.length - from;
     out.length = from;
-    if (fits) connection.sendControl(out.bytes, from, length);
-    else this.refuse(errors.packetTooLarge);
+    if (!fits) {
+      this.refuse(errors.packetTooLarge);
+      return;
+    }
+    connection.host.router.stats.sends(PacketType.Auth);
+    connection.sendControl(out.bytes, from, length);
   }
 
   private granted(granted: Grant, data: Uint8Array): void {

@@ -44,7 +44,10 @@ export function command(
       return;
     case PacketType.Pingreq:
       if (body !== end) connection.fail(errors.trailingBytes);
-      else writePingresp(out);
+      else {
+        writePingresp(out);
+        connection.host.router.stats.sends(PacketType.Pingresp);
+      }
       return;
     case PacketType.Subscribe:
       subscribe(connection, session, chunk, body, end, out);
@@ -95,6 +98,7 @@ function acknowledge(
     const unknown = !known && connection.level === 5;
     out.u16(PacketType.Pubcomp * 256 + (unknown ? 3 : 2));
     out.u16(identifier);
+    connection.host.router.stats.sends(PacketType.Pubcomp);
     if (unknown) out.u8(ReasonCode.PacketIdentifierNotFound);
   }
 }
@@ -115,8 +119,9 @@ function subscribe(
   const { subscriptions } = connection.host.router;
   const { entries, subscriptionIdentifier, packetIdentifier } = packet;
   const codes = subscriptions.subscribe(session, entries, subscriptionIdentifier, connection.listener);
-  if (writeSuback(out, connection.level, packetIdentifier, codes, undefined, session.frameMax)) return;
-  connection.fail(errors.packetTooLarge);
+  if (writeSuback(out, connection.level, packetIdentifier, codes, undefined, session.frameMax))
+    connection.host.router.stats.sends(PacketType.Suback);
+  else connection.fail(errors.packetTooLarge);
 }
 
 function unsubscribe(
@@ -134,8 +139,8 @@ function unsubscribe(
   }
   const codes = connection.host.router.subscriptions.unsubscribe(session, packet.filters);
   if (writeUnsuback(out, connection.level, packet.packetIdentifier, codes, undefined, session.frameMax))
-    return;
-  connection.fail(errors.packetTooLarge);
+    connection.host.router.stats.sends(PacketType.Unsuback);
+  else connection.fail(errors.packetTooLarge);
 }
 
 function disconnect(

@@ -11,6 +11,7 @@ import type { ByteWriter } from "../base/byteWriter.ts";
 import type { LineFields } from "../base/logger.ts";
 import { writeDisconnect } from "../packet/encode.ts";
 import { errors, type MqttError } from "../packet/error.ts";
+import { PacketType } from "../packet/frame.ts";
 import type { ProtocolLevel } from "../packet/protocol.ts";
 import type { Segment } from "../log/segment.ts";
 import type { Publisher } from "../router/publisher.ts";
@@ -298,6 +299,7 @@ export class Connection implements DeliveryPort {
       writeDisconnect(out, error.reason, properties, this.session.frameMax);
       // Behind a control packet that the socket does not take whole there is no place for another one.
       if (!this.outbound.owesControl || this.outbound.flushControl()) {
+        this.host.router.stats.sends(PacketType.Disconnect);
         this.outbound.write(out.bytes, from, out.length - from);
       }
       out.length = from;

@@ -3,6 +3,7 @@
 import { writeConnack } from "../packet/encode.ts";
 import { type Connect, connectLevel } from "../packet/connect.ts";
 import { errors, type MqttError } from "../packet/error.ts";
+import { PacketType } from "../packet/frame.ts";
 import type { Properties } from "../packet/properties.ts";
 import { ReasonCode } from "../packet/reasonCode.ts";
 import { EXPIRY_NEVER } from "../session/session.ts";
@@ -29,11 +30,14 @@ export function answerConnect(connection: Connection, chunk: Buffer, body: numbe
  */
 export function refuse(connection: Connection, error: MqttError, detail?: string, cause?: string): void {
   if (connection.state >= ConnectionState.Connected) return;
-  const { out, stats } = connection.host;
+  const { out, stats, router } = connection.host;
   if (error !== errors.firstNotConnect && !connection.outbound.owes) {
     const from = out.length;
     writeConnack(out, connection.level, false, error.reason);
-    if (out.length > from) connection.outbound.write(out.bytes, from, out.length - from);
+    if (out.length > from) {
+      router.stats.sends(PacketType.Connack);
+      connection.outbound.write(out.bytes, from, out.length - from);
+    }
     out.length = from;
   }
   stats.refuse(error.reason);
@@ -160,6 +164,7 @@ export function admit(connection: Connection, connect: Connect, grant: Grant, da
     return;
   }
   connection.state = ConnectionState.Connected;
+  host.router.stats.sends(PacketType.Connack);
   connection.sendControl(out.bytes, from, length); // [MQTT-3.2.0-1]
   host.stats.accepted++;
   host.connected(connection);

@@ -13,6 +13,7 @@ import type { Budget } from "../base/budget.ts";
 import type { ByteWriter } from "../base/byteWriter.ts";
 import { decodeConnect } from "../packet/connect.ts";
 import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/error.ts";
+import type { Session } from "../session/session.ts";
 import { bodyAt, MALFORMED_LENGTH, NEED_MORE, PacketType, remainingLength } from "../packet/frame.ts";
 import { IngestStatus, Refusal } from "../router/ingest.ts";
 import { authenticate } from "./authenticating.ts";
@@ -168,16 +169,8 @@ export class Inbound {
           this.afterIngest(ingest.status, out);
           return position;
         }
-      } else if (
-        first === PacketType.Puback &&
-        position + 4 <= end &&
-        chunk[position + 1] === 2 &&
-        connection.session
-      ) {
-        const identifier = (chunk[position + 2]! << 8) | chunk[position + 3]!;
-        if (identifier === 0) connection.fail(errors.ackIdentifierZero);
-        else router.acknowledgements.puback(connection.session, identifier);
-        position += 4;
+      } else if (isPuback(chunk, position, end) && connection.session !== null) {
+        position = this.pubacks(connection.session, chunk, position, end);
       } else {
         const packetEnd = this.otherPacket(first, chunk, position, end, out);
         if (packetEnd < 0) return position;
@@ -185,6 +178,21 @@ export class Inbound {
         if (this.awaitsVerdict) return position;
       }
     }
+    return position;
+  }
+
+  /** Takes PUBACKs of the usual form, up to the first other packet. Returns the position behind them. */
+  private pubacks(session: Session, chunk: Buffer, at: number, end: number): number {
+    const { connection } = this;
+    const { acknowledgements, stats } = connection.host.router;
+    let position = at;
+    while (isPuback(chunk, position, end) && connection.state < ConnectionState.Closing) {
+      const identifier = (chunk[position + 2]! << 8) | chunk[position + 3]!;
+      if (identifier === 0) connection.fail(errors.ackIdentifierZero);
+      else acknowledgements.puback(session, identifier);
+      position += 4;
+    }
+    stats.packetsIn[PacketType.Puback >>> 4]! += (position - at) / 4;
     return position;
   }
 
@@ -222,10 +230,14 @@ export class Inbound {
         connection.fail(errors.firstNotConnect); // [MQTT-3.1.0-1]
       else if (packetEnd > end) return -1;
       else if ((first & 15) !== 0) connection.fail(errors.reservedFlags);
-      else this.connect(chunk, body, packetEnd);
+      else {
+        connection.host.router.stats.packetsIn[first >>> 4]!++;
+        this.connect(chunk, body, packetEnd);
+      }
       return packetEnd;
     }
     if (packetEnd > end) return -1;
+    connection.host.router.stats.packetsIn[first >>> 4]!++;
     if (connection.session !== null) {
       command(connection, connection.session, first, chunk, body, packetEnd, out);
     } else connection.authentication?.packet(first, chunk, body, packetEnd);
@@ -385,6 +397,11 @@ export class Inbound {
     this.unpark();
     this.partial?.clear();
   }
+}
+
+/** A PUBACK without Reason Code lies at `at`. */
+function isPuback(chunk: Buffer, at: number, end: number): boolean {
+  return at + 4 <= end && chunk[at] === PacketType.Puback && chunk[at + 1] === 2;
 }
 
 function partialError(status: number): MqttError {

@@ -9,6 +9,7 @@ import { ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import type { Lanes } from "./lanes.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
+import type { Stats } from "./stats.ts";
 
 /** Reason Codes from here on refuse. */
 const REFUSED = 0x80;
@@ -18,13 +19,20 @@ export class Acknowledge {
   /** Tells share groups that a member may take more. */
   private readonly windowOpened: (session: Session) => void;
   private readonly lanes: Lanes;
-
+  private readonly stats: Stats;
   private readonly clock: Clock;
   /** The time of the last tick, ms: near enough, and read for free. */
   private secondMs: number;
 
-  constructor(ready: ReadyQueue, lanes: Lanes, clock: Clock, windowOpened: (session: Session) => void) {
+  constructor(
+    ready: ReadyQueue,
+    lanes: Lanes,
+    stats: Stats,
+    clock: Clock,
+    windowOpened: (session: Session) => void,
+  ) {
     this.ready = ready;
+    this.stats = stats;
     this.clock = clock;
     this.secondMs = clock.nowMs();
     this.lanes = lanes;
@@ -56,11 +64,17 @@ export class Acknowledge {
     } else if (state !== InflightState.Released) {
       if (reason >= REFUSED) return;
       if (session.v5) {
-        pubrel(out, identifier, ReasonCode.PacketIdentifierNotFound);
+        this.release(out, identifier, ReasonCode.PacketIdentifierNotFound);
         return;
       }
     }
-    pubrel(out, identifier, ReasonCode.Success);
+    this.release(out, identifier, ReasonCode.Success);
+  }
+
+  /** Appends a PUBREL. */
+  release(out: ByteWriter, identifier: number, reason: number): void {
+    this.stats.sends(PacketType.Pubrel);
+    pubrel(out, identifier, reason);
   }
 
   pubcomp(session: Session, identifier: number): void {
@@ -78,8 +92,7 @@ export class Acknowledge {
   }
 }
 
-/** Appends a PUBREL. */
-export function pubrel(out: ByteWriter, identifier: number, reason: number): void {
+function pubrel(out: ByteWriter, identifier: number, reason: number): void {
   out.reserve(5);
   const bytes = out.bytes;
   let at = out.length;

@@ -49,6 +49,10 @@ export class Batch {
   /** Pieces with a hole. */
   holes = 0;
   readonly qos = new Uint8Array(BATCH_PIECES_MAX);
+  /** 1, 2, 4 for pieces of QoS 0, 1, 2. */
+  qosSeen = 0;
+  /** Gathered: messages in all pieces. */
+  messages = 0;
   readonly offset = new Float64Array(BATCH_PIECES_MAX);
   /** Messages passed over because the client cannot take them, because they expired, because nobody was there. */
   droppedTooLarge = 0;
@@ -94,6 +98,8 @@ export class Batch {
     this.length = 0;
     this.pieces = 0;
     this.holes = 0;
+    this.qosSeen = 0;
+    this.messages = 0;
     this.piecesMax = BATCH_PIECES_MAX;
     this.kind = kind;
     this.at[0] = 0;
@@ -187,6 +193,7 @@ export class Batch {
     this.hole[piece] = hole;
     if (hole !== 0) this.holes++;
     this.qos[piece] = qos;
+    this.qosSeen |= 1 << qos;
     this.offset[piece] = offset;
   }
 

@@ -17,6 +17,7 @@ import {
 } from "../packet/frame.ts";
 import { acknowledge, answer } from "./answer.ts";
 import { type Filters, Route } from "./filters.ts";
+import type { Latency } from "./latency.ts";
 import type { Pacing } from "./pacing.ts";
 import type { Publisher } from "./publisher.ts";
 import { DUP, PublishFrame, RETAIN } from "./publishFrame.ts";
@@ -41,6 +42,7 @@ export type Refusal = (typeof Refusal)[keyof typeof Refusal];
 
 const SEND_QOS0 = 0x30;
 const QOS = 6;
+const QOS1 = 2;
 
 export class Ingest {
   /** Why the last ingest() stopped: an IngestStatus, or the negative code of an error. */
@@ -55,6 +57,7 @@ export class Ingest {
   private readonly pacing: Pacing;
   private readonly retained: Retained;
   private readonly ready: ReadyQueue;
+  private readonly latency: Latency;
   private readonly stats: Stats;
   private readonly clock: Clock;
   private readonly parsed = new PublishFrame();
@@ -80,10 +83,12 @@ export class Ingest {
     pacing: Pacing,
     retained: Retained,
     ready: ReadyQueue,
+    latency: Latency,
     stats: Stats,
     clock: Clock,
   ) {
     this.ready = ready;
+    this.latency = latency;
     this.log = log;
     this.filters = filters;
     this.pacing = pacing;
@@ -137,10 +142,13 @@ export class Ingest {
         this.status = status;
         break;
       }
+      this.stats.publishesIn++;
+      if ((first & QOS) !== 0) this.stats.answers(first & QOS, 1, frameEnd - position);
       if (this.repeatable === 0) position = frameEnd;
       else if ((first & QOS) === 0) position = this.repeats(view, position, frameEnd, end);
       else position = this.repeatsQos1(publisher, chunk, view, position, frameEnd, end, out);
     }
+    this.stats.publishBytesIn += position - at;
     this.commit(publisher, chunk);
     return position;
   }
@@ -188,7 +196,9 @@ export class Ingest {
       position += bytes;
     }
     out.length = answer;
-    this.repeated((position - frameEnd) / bytes, position - frameEnd);
+    const count = (position - frameEnd) / bytes;
+    this.stats.answers(QOS1, count, position - frameEnd);
+    this.repeated(count, position - frameEnd);
     return position;
   }
 
@@ -351,7 +361,6 @@ export class Ingest {
     end: number,
   ): number {
     const bytes = end - at;
-    this.stats.publishesIn++;
     if (route.filters.length === 0) {
       this.stats.unmatched++;
       return 0;
@@ -372,7 +381,6 @@ export class Ingest {
 
   /** Writes the canonical form of a frame behind the run: alias resolved, DUP and RETAIN clear. */
   private stageCanonical(publisher: Publisher, frame: PublishFrame, route: Route, runClass: number): number {
-    this.stats.publishesIn++;
     if (route.filters.length === 0) {
       this.stats.unmatched++;
       return 0;
@@ -425,10 +433,7 @@ export class Ingest {
     bytes: number,
   ): number {
     this.commit(publisher, chunk);
-    if (!this.log.prepare(bytes, route.filters.length)) {
-      this.stats.publishesIn--;
-      return IngestStatus.NoRoom;
-    }
+    if (!this.log.prepare(bytes, route.filters.length)) return IngestStatus.NoRoom;
     this.route = route;
     this.runClass = runClass;
     return 0;
@@ -449,9 +454,11 @@ export class Ingest {
   private commit(publisher: Publisher, chunk: Buffer): void {
     if (this.count > 0) {
       this.copyPending(chunk);
-      const now = (this.clock.nowMs() / 1000) >>> 0;
+      const nowMs = this.clock.nowMs();
+      const seconds = (nowMs / 1000) >>> 0;
       const { route, staged, count, frameMax, runClass } = this;
-      this.publishRun(route, staged, count, frameMax, publisher.number, now, runClass, publisher);
+      this.publishRun(route, staged, count, frameMax, publisher.number, seconds, runClass, publisher);
+      if (this.ready.length > 0) this.latency.appended(nowMs);
     }
     this.count = 0;
     this.frameMax = 0;
@@ -480,7 +487,7 @@ export class Ingest {
       if (filter.armed) this.filters.wake(filter, segment, entry, from);
       this.pacing.appended(filter, route, publisher);
     }
-    this.stats.publishBytesIn += bytes;
+    this.stats.appendedBytes += bytes;
     this.ready.appended(bytes);
   }
 }

@@ -5,17 +5,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Offset } from "../base/brand.ts";
 import type { CommitLog } from "../log/commitLog.ts";
-import {
-  ENTRY_CLASS,
-  ENTRY_FIRST_RUN,
-  ENTRY_FRAME_MAX,
-  ENTRY_NEXT,
-  ENTRY_STRIDE,
-  NO_LINK,
-  RUN_STRIDE,
-  RUN_TIME,
-  type Segment,
-} from "../log/segment.ts";
+import { ENTRY_NEXT, ENTRY_STRIDE, NO_LINK, type Segment } from "../log/segment.ts";
 import { InflightState } from "../session/inflight.ts";
 import type { DeliveryPort } from "../session/ports.ts";
 import { type Reader, ReaderState } from "../session/reader.ts";
@@ -25,10 +15,11 @@ import { BATCH_BYTES, Batch, BatchKind, RENDERED_FRAME_MAX } from "./batch.ts";
 import { type Budgets, SHARED_BATCHES } from "./budgets.ts";
 import type { Filters } from "./filters.ts";
 import { keepCut } from "./cut.ts";
+import { Fit } from "./fit.ts";
 import { advanceTo, cutFrameEnd, earliest, park, toNextEntry } from "./position.ts";
 import type { ReadyQueue } from "./readyQueue.ts";
 import { Renderer } from "./render.ts";
-import { CLASS_EXPIRY, CLASS_HOLE, CLASS_INBOX, CLASS_RETAIN, CLASS_V5, classQos } from "./runClass.ts";
+import { Sent } from "./sent.ts";
 import type { Stats } from "./stats.ts";
 
 /** A contiguous range of at least so many bytes is written from the segment itself. */
@@ -47,6 +38,8 @@ export class Lanes {
   private readonly stats: Stats;
   private readonly clock: Clock;
   private readonly batchMessagesMax: number;
+  private readonly fit: Fit;
+  readonly sent: Sent;
   readonly renderer: Renderer;
   private readonly batches: Batch[] = [];
   /** For what one session alone gets: redelivery, and its part of a share group's messages. */
@@ -70,6 +63,8 @@ export class Lanes {
     this.stats = stats;
     this.clock = clock;
     this.batchMessagesMax = batchMessagesMax;
+    this.fit = new Fit(clock);
+    this.sent = new Sent(stats);
     this.renderer = new Renderer(log, budgets.sessions);
     for (let i = 0; i < SHARED_BATCHES; i++) this.batches.push(new Batch(budgets.render));
     this.single = new Batch(budgets.render);
@@ -79,20 +74,22 @@ export class Lanes {
   settlePort(session: Session, port: DeliveryPort): boolean {
     const { reader } = session;
     const sent = port.sentBytes;
-    const settled = this.flushPort(reader, port);
+    const settled = this.flushPort(session, port);
     if (port.sentBytes > sent) reader.progressMs = this.clock.nowMs();
     if (!settled) reader.state = ReaderState.SocketFull;
     return settled;
   }
 
-  private flushPort(reader: Reader, port: DeliveryPort): boolean {
+  private flushPort(session: Session, port: DeliveryPort): boolean {
     if (!port.flushRest()) return false;
+    this.sent.finished(session);
     if (!port.owesControl) return true;
-    return (!reader.cut || this.finishCut(reader, port)) && port.flushControl();
+    return (!session.reader.cut || this.finishCut(session, port)) && port.flushControl();
   }
 
   /** Writes the rest of a frame that the raw lane cut. True when the reader stands at a frame's start. */
-  private finishCut(reader: Reader, port: DeliveryPort): boolean {
+  private finishCut(session: Session, port: DeliveryPort): boolean {
+    const { reader } = session;
     const subscription = earliest(reader);
     if (subscription === null) {
       reader.cut = false;
@@ -103,6 +100,7 @@ export class Lanes {
     const rest = end - subscription.from;
     const wrote = rest === 0 ? 0 : port.write(segment.bytes, subscription.from, rest);
     if (wrote < 0) return false;
+    this.sent.range(session, segment, subscription.from, subscription.from + wrote);
     this.moved(reader, segment, subscription.from + wrote);
     if (wrote < rest) return false;
     reader.cut = false;
@@ -121,9 +119,11 @@ export class Lanes {
     const segment = first.segment!;
     const end = cutFrameEnd(segment, first.from);
     if (end === first.from) return;
-    const port = reader.session?.port ?? null;
+    const session = reader.session!; // a share group's reader has no cut frame
+    const { port } = session;
     const rest = end - first.from;
     if (port !== null) {
+      this.sent.begun(session, 0, rest);
       if (rest > RENDERED_FRAME_MAX || !port.mayKeep(rest)) port.keepTail(segment, first.from, end);
       else port.keepRest(segment.bytes, first.from, rest);
     }
@@ -167,13 +167,13 @@ export class Lanes {
   private write(reader: Reader, session: Session, port: DeliveryPort): number {
     const subscription = earliest(reader)!;
     const segment = subscription.segment!;
-    const raw = this.isRaw(reader, session, subscription, segment, subscription.entry);
-    if (reader.cut && !raw) return this.finishCut(reader, port) ? Wrote.All : Wrote.Part;
+    const raw = this.fit.isRaw(reader, session, subscription, segment, subscription.entry);
+    if (reader.cut && !raw) return this.finishCut(session, port) ? Wrote.All : Wrote.Part;
     if (raw) {
       const from = subscription.from;
       const end = segment.entryEnd(subscription.entry);
       if (reader.cut || end - from >= GATHER_BELOW || this.isLast(reader, subscription, segment)) {
-        return this.writeRaw(reader, port, segment, from, end);
+        return this.writeRaw(session, port, segment, from, end);
       }
       return this.writeGathered(reader, session, port);
     }
@@ -191,56 +191,18 @@ export class Lanes {
     );
   }
 
-  /** The frames of `entry` are of the session's protocol and may be sent unchanged as far as all readers go. */
-  private isUnchanged(session: Session, segment: Segment, entry: number): boolean {
-    const at = entry * ENTRY_STRIDE;
-    const runClass = segment.entries[at + ENTRY_CLASS]!;
-    if ((runClass & CLASS_INBOX) !== 0 || ((runClass & CLASS_V5) !== 0) !== session.v5) return false;
-    if (segment.entries[at + ENTRY_FRAME_MAX]! > session.frameMax || session.aliasMax > 0) return false;
-    if (session.judgedBelow > segment.baseOffset) return false;
-    if ((runClass & CLASS_EXPIRY) === 0) return true;
-    const first = segment.entries[at + ENTRY_FIRST_RUN]!;
-    return segment.runs[first * RUN_STRIDE + RUN_TIME]! === this.second();
-  }
-
-  /** The QoS that every message of the class has for this reader, whose options change nothing; -1: it depends. */
-  private effectiveQos(reader: Reader, s: Subscription, runClass: number): number {
-    if (reader.uniformQos >= 0) return Math.min(reader.uniformQos, classQos(runClass));
-    if (reader.subscriptions.length > 1 || s.noLocal || s.identifier !== 0) return -1;
-    if (s.retainAsPublished && (runClass & CLASS_RETAIN) !== 0) return -1;
-    return Math.min(s.qos, classQos(runClass));
-  }
-
-  /** The runs of `entry` may go to this session as they lie. */
-  private isRaw(reader: Reader, session: Session, s: Subscription, segment: Segment, entry: number): boolean {
-    const runClass = segment.entries[entry * ENTRY_STRIDE + ENTRY_CLASS]!;
-    if ((runClass & CLASS_HOLE) !== 0 || this.effectiveQos(reader, s, runClass) !== 0) return false;
-    if (!this.isUnchanged(session, segment, entry)) return false;
-    return reader.uniformQos === 0 || session.qos0From <= segment.baseOffset;
-  }
-
-  /** The runs of `entry` may go to this session with identifiers stamped where they lie. */
-  private isInPlace(
-    reader: Reader,
+  private writeRaw(
     session: Session,
-    s: Subscription,
+    port: DeliveryPort,
     segment: Segment,
-    entry: number,
-  ): boolean {
-    const runClass = segment.entries[entry * ENTRY_STRIDE + ENTRY_CLASS]!;
-    if ((runClass & CLASS_HOLE) === 0 || this.effectiveQos(reader, s, runClass) !== classQos(runClass))
-      return false;
-    return this.isUnchanged(session, segment, entry);
-  }
-
-  private second(): number {
-    return (this.clock.nowMs() / 1000) >>> 0;
-  }
-
-  private writeRaw(reader: Reader, port: DeliveryPort, segment: Segment, from: number, end: number): number {
+    from: number,
+    end: number,
+  ): number {
+    const { reader } = session;
     const wrote = port.write(segment.bytes, from, end - from);
     if (wrote < 0) return Wrote.Gone;
     this.stats.bytesOut += wrote;
+    this.sent.range(session, segment, from, from + wrote);
     if (wrote > 0) reader.progressMs = this.clock.nowMs();
     this.moved(reader, segment, from + wrote);
     reader.cut = wrote < end - from;
@@ -280,6 +242,7 @@ export class Lanes {
   /** Positions have moved: no batch may be shared any more. */
   forgetBatches(): void {
     for (const batch of this.batches) batch.invalidate();
+    this.sent.forget();
   }
 
   /** Nothing of the session's own shows in its frames. */
@@ -294,7 +257,7 @@ export class Lanes {
   }
 
   private writeGathered(reader: Reader, session: Session, port: DeliveryPort): number {
-    const second = this.second();
+    const second = this.fit.second();
     let batch = this.batchFor(reader, session, second, BatchKind.Gathered);
     if (batch === null) {
       batch = this.freshBatch();
@@ -303,6 +266,7 @@ export class Lanes {
     const wrote = port.write(batch.bytes, 0, batch.length);
     if (wrote < 0) return Wrote.Gone;
     this.stats.bytesOut += wrote;
+    this.sent.gathered(session, batch, wrote);
     if (wrote > 0) reader.progressMs = this.clock.nowMs();
     if (wrote === batch.length) {
       this.applyEnd(batch, reader);
@@ -326,9 +290,10 @@ export class Lanes {
       const entry = walk.entry[first]!;
       const from = walk.from[first]!;
       const end = segment.entryEnd(entry);
-      if (!batch.fits(end - from) || !this.isRaw(reader, session, pending[first]!, segment, entry)) break;
+      if (!batch.fits(end - from) || !this.fit.isRaw(reader, session, pending[first]!, segment, entry)) break;
       if (batch.pieces > 0 && end - from >= GATHER_BELOW) break;
       (segment.bytes as Buffer).copy(batch.bytes, batch.length, from, end);
+      batch.messages += this.sent.framesOfEntry(segment, entry, from);
       batch.addPiece(end - from, segment, from, 0, 0, 0);
       walk.advance(this.log.segments, pending.length, segment, end);
       batch.endSegment = segment;
@@ -359,8 +324,8 @@ export class Lanes {
 
   /** A range of the log to stamp in place; null when what is owed must be rendered, or lies too scattered. */
   private batchInPlace(reader: Reader, session: Session, first: Subscription): Batch | null {
-    if (!this.isInPlace(reader, session, first, first.segment!, first.entry)) return null;
-    const second = this.second();
+    if (!this.fit.isInPlace(reader, session, first, first.segment!, first.entry)) return null;
+    const second = this.fit.second();
     const known = this.batchFor(reader, session, second, BatchKind.InPlace);
     if (known !== null) {
       this.renderer.begin();
@@ -383,10 +348,10 @@ export class Lanes {
   private fitSession: Session | null = null;
   /** Bound once: building a batch allocates nothing. */
   private readonly isFit = (segment: Segment, entry: number, subscription: Subscription): boolean =>
-    this.isInPlace(this.fitReader!, this.fitSession!, subscription, segment, entry);
+    this.fit.isInPlace(this.fitReader!, this.fitSession!, subscription, segment, entry);
 
   private batchRendered(reader: Reader, session: Session): Batch {
-    const second = this.second();
+    const second = this.fit.second();
     const known = this.batchFor(reader, session, second, BatchKind.Rendered);
     if (known !== null) {
       this.renderer.begin();
@@ -413,10 +378,9 @@ export class Lanes {
     this.stats.bytesOut += wrote;
     if (wrote > 0) reader.progressMs = this.clock.nowMs();
     if (wrote === length) {
-      this.stats.messagesOut += pieces;
       if (pieces === whole) this.applyEnd(batch, reader);
       else this.moved(reader, batch.source[pieces - 1]!, batch.sourceByte[pieces - 1]!);
-      if (this.renderer.large !== null && !this.writeLargeRest(port)) return Wrote.Part;
+      if (!this.wroteWhole(batch, session, port, pieces)) return Wrote.Part;
       return pieces === whole ? Wrote.All : Wrote.NoWindow;
     }
     const gone = this.keepCutPieces(batch, session, port, pieces, wrote);
@@ -470,19 +434,44 @@ export class Lanes {
     for (let piece = pieces - 1; piece >= gone; piece--) {
       if (batch.hole[piece] !== 0) session.inflight.untake(this.taken[piece]!);
     }
-    if (begun) keepCut(batch, session, port, cut, at, this.renderer.large);
-    this.stats.messagesOut += gone;
+    this.sent.pieces(session, batch, cut);
+    if (begun) this.keepCut(batch, session, port, cut, at);
     return gone;
   }
 
-  /** A large frame's head has left: now its payload, from the log. True when all of it has. */
-  writeLargeRest(port: DeliveryPort): boolean {
-    const { segment, payloadAt, payloadEnd } = this.renderer.large!;
+  /** Keeps the rest of the piece that the socket cut at byte `at` of the batch. */
+  keepCut(batch: Batch, session: Session, port: DeliveryPort, piece: number, at: number): void {
+    const bytes = batch.at[piece + 1]! - batch.at[piece]! + this.largeBytes;
+    this.sent.begun(session, batch.qos[piece]!, bytes);
+    keepCut(batch, session, port, piece, at, this.renderer.large);
+  }
+
+  /** Bytes of the large frame's payload, which the batch does not hold. */
+  private get largeBytes(): number {
+    const { large } = this.renderer;
+    return large === null ? 0 : large.payloadEnd - large.payloadAt;
+  }
+
+  /**
+   * The first `pieces` pieces have left. If that is a large frame's head, now its payload follows, from the log. True
+   * when all of it has left too.
+   */
+  wroteWhole(batch: Batch, session: Session, port: DeliveryPort, pieces: number): boolean {
+    const { large } = this.renderer;
+    if (large === null) {
+      this.sent.pieces(session, batch, pieces);
+      return true;
+    }
+    const { segment, payloadAt, payloadEnd } = large;
+    this.sent.begun(session, batch.qos[0]!, batch.length + this.largeBytes);
     const wrote = port.write(segment.bytes, payloadAt, payloadEnd - payloadAt);
     if (wrote < 0) return true;
     this.stats.bytesOut += wrote;
-    if (wrote === payloadEnd - payloadAt) return true;
-    port.keepTail(segment, payloadAt + wrote, payloadEnd);
-    return false;
+    if (wrote < payloadEnd - payloadAt) {
+      port.keepTail(segment, payloadAt + wrote, payloadEnd);
+      return false;
+    }
+    this.sent.finished(session);
+    return true;
   }
 }

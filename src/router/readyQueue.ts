@@ -30,6 +30,8 @@ export class ReadyQueue {
   private ring: (Reader | null)[] = new Array<Reader | null>(CAPACITY_MIN).fill(null);
   private head = 0;
   private count = 0;
+  /** Readers that were ever put in. */
+  pushed = 0;
   private soonScheduled = false;
   private laterScheduled = false;
   private hurryScheduled = false;
@@ -64,6 +66,7 @@ export class ReadyQueue {
     if (this.count === this.ring.length) this.grow();
     this.ring[(this.head + this.count) & (this.ring.length - 1)] = reader;
     this.count++;
+    this.pushed++;
     this.schedule();
   }
 

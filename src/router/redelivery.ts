@@ -7,9 +7,8 @@ import type { CommitLog } from "../log/commitLog.ts";
 import { InflightState } from "../session/inflight.ts";
 import { ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
-import { pubrel } from "./acknowledge.ts";
+import type { Acknowledge } from "./acknowledge.ts";
 import { type Batch, BatchKind } from "./batch.ts";
-import { keepCut } from "./cut.ts";
 import type { Lanes } from "./lanes.ts";
 import { renderSingle } from "./single.ts";
 import type { Stats } from "./stats.ts";
@@ -17,13 +16,15 @@ import type { Stats } from "./stats.ts";
 export class Redelivery {
   private readonly log: CommitLog;
   private readonly lanes: Lanes;
+  private readonly acknowledgements: Acknowledge;
   private readonly stats: Stats;
   private readonly clock: Clock;
   private readonly control = new ByteWriter();
 
-  constructor(log: CommitLog, lanes: Lanes, stats: Stats, clock: Clock) {
+  constructor(log: CommitLog, lanes: Lanes, acknowledgements: Acknowledge, stats: Stats, clock: Clock) {
     this.log = log;
     this.lanes = lanes;
+    this.acknowledgements = acknowledgements;
     this.stats = stats;
     this.clock = clock;
   }
@@ -43,7 +44,7 @@ export class Redelivery {
       if (state === InflightState.Free) continue;
       if (state === InflightState.Released) {
         this.control.reset();
-        pubrel(this.control, message.identifier, 0);
+        this.acknowledgements.release(this.control, message.identifier, 0);
         port.sendControl(this.control.bytes, 0, this.control.length);
       } else this.publish(session, message.identifier, message.offset, state);
     }
@@ -83,10 +84,9 @@ export class Redelivery {
     lanes.renderer.introduced.length = 0; // the frame leaves: now, or as the rest that the port keeps
     if (wrote < 0) return;
     this.stats.bytesOut += wrote;
-    const { large } = lanes.renderer;
     if (wrote < batch.length) {
-      keepCut(batch, session, port, 0, wrote, large);
+      lanes.keepCut(batch, session, port, 0, wrote);
       session.reader.state = ReaderState.SocketFull;
-    } else if (large !== null && !lanes.writeLargeRest(port)) session.reader.state = ReaderState.SocketFull;
+    } else if (!lanes.wroteWhole(batch, session, port, 1)) session.reader.state = ReaderState.SocketFull;
   }
 }

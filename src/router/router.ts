@@ -14,6 +14,7 @@ import { type Budgets, divide, segmentShape } from "./budgets.ts";
 import { Filters } from "./filters.ts";
 import { Ingest } from "./ingest.ts";
 import { Lanes } from "./lanes.ts";
+import { Latency } from "./latency.ts";
 import { LocalPublish } from "./localPublish.ts";
 import { Pacing } from "./pacing.ts";
 import { earliest } from "./position.ts";
@@ -58,6 +59,7 @@ export class Router implements LogOwner {
   readonly filters: Filters;
   readonly ready: ReadyQueue;
   readonly pacing: Pacing;
+  readonly latency: Latency;
   readonly retained: Retained;
   readonly ingest: Ingest;
   readonly lanes: Lanes;
@@ -84,7 +86,9 @@ export class Router implements LogOwner {
     this.filters = new Filters(log, this.ready, clock, seed);
     this.pacing = new Pacing(log.postings, clock, settings.paceDebtBytes, settings.stallMs);
     this.retained = new Retained(budgets.retained, stats, clock);
-    this.ingest = new Ingest(log, this.filters, this.pacing, this.retained, this.ready, stats, clock);
+    this.latency = new Latency(clock);
+    const { pacing, retained, latency } = this;
+    this.ingest = new Ingest(log, this.filters, pacing, retained, this.ready, latency, stats, clock);
     const { batchMessagesMax } = settings;
     this.lanes = new Lanes(log, this.filters, this.ready, stats, clock, batchMessagesMax, budgets);
     const { filters, ready, lanes } = this;
@@ -93,8 +97,10 @@ export class Router implements LogOwner {
     const { groups, replays } = this;
     this.subscriptions = new Subscribe(filters, groups, replays, lanes, budgets.sessions, stats);
     this.revision = new Revision(log, filters, this.subscriptions, stats);
-    this.acknowledgements = new Acknowledge(ready, lanes, clock, (session) => this.groups.roomIn(session));
-    this.redelivery = new Redelivery(log, lanes, stats, clock);
+    this.acknowledgements = new Acknowledge(ready, lanes, stats, clock, (session) =>
+      this.groups.roomIn(session),
+    );
+    this.redelivery = new Redelivery(log, lanes, this.acknowledgements, stats, clock);
     this.retention = new Retention(log, filters, lanes, this.groups, settings, stats, clock);
     this.local = new LocalPublish(log, filters, this.ingest, this.retained, clock);
     this.sessions = new Sessions({
@@ -122,10 +128,15 @@ export class Router implements LogOwner {
   /** Every few milliseconds: readers may have stopped holding publishers without any event that says so. */
   relax(): void {
     this.retention.closeCondemned();
-    this.afterTurn();
+    this.checkPacing();
   }
 
   private afterTurn(): void {
+    this.latency.turned(this.ready);
+    this.checkPacing();
+  }
+
+  private checkPacing(): void {
     if (this.pacing.pacedFilters > 0) this.pacing.check();
   }
 

@@ -289,10 +289,7 @@ export class ShareGroups {
     const wrote = port.write(batch.bytes, 0, length);
     if (wrote >= 0) this.stats.bytesOut += wrote;
     if (wrote === length) {
-      this.stats.messagesOut += pieces;
-      if (this.lanes.renderer.large !== null && !this.lanes.writeLargeRest(port)) {
-        session.reader.state = ReaderState.SocketFull;
-      }
+      if (!this.lanes.wroteWhole(batch, session, port, pieces)) session.reader.state = ReaderState.SocketFull;
       return pieces;
     }
     if (session.port === port) session.reader.state = ReaderState.SocketFull;

@@ -98,6 +98,13 @@ export class Session {
   hasStaleRules = false;
   /** Who made it; "" is anonymous. Nobody else resumes it or takes it over. */
   owner = "";
+  /** It is one of the broker's own, for a link within the program. */
+  isLink = false;
+  /** PUBLISH packets that the present connection was sent. */
+  messagesOut = 0;
+  /** Of the PUBLISH whose rest the port keeps: its QoS, -1 for none, and bytes that count when it has left. */
+  begunQos = -1;
+  begunBytes = 0;
   /** Null where its client may have as many retained messages as there is room for. */
   retainedOwner: RetainedOwner | null = null;
   /** Packet Identifiers of QoS 2 messages from the client that wait for PUBREL; null when there are none. */
@@ -143,6 +150,9 @@ export class Session {
     this.queueMessagesMax = terms.queueMessagesMax;
     this.queueBytesMax = terms.queueBytesMax;
     this.owner = terms.owner;
+    this.isLink = terms.owner === BROKER_OWNER;
+    this.messagesOut = 0;
+    this.begunQos = -1;
     this.will = terms.will;
     this.rights = terms.rights;
   }

@@ -17,6 +17,7 @@ import type { RouterSettings } from "../../src/router/settings.ts";
 import { audit, auditQuotas } from "./audit.ts";
 import type { Random } from "./random.ts";
 import { SimSocket, type SocketShape } from "./socket.ts";
+import { Tap } from "./tap.ts";
 
 export const MIB = 1024 * 1024;
 
@@ -136,6 +137,8 @@ export class World implements HostListener {
   readonly host: Host;
   /** Why connections ended, oldest first. */
   readonly endings: Closed[] = [];
+  /** What sockets took. */
+  readonly tap = new Tap();
   readonly budgetBytes: number;
   private readonly sockets = new Set<SimSocket>();
   private readonly auditEvery: number;
@@ -202,6 +205,7 @@ export class World implements HostListener {
 
   /** A connection over `socket` that writes to `upper`, itself or a layer on it. */
   private accept(socket: SimSocket, upper: Socket): Connection {
+    this.tap.on(upper);
     const number = this.host.nextConnectionNumber();
     const connection = new Connection(this.host, this.listener, upper, number, "10.0.0.1");
     socket.connection = connection;
@@ -269,6 +273,8 @@ export class World implements HostListener {
     }
     if (bytesMax > this.budgetBytes) throw new Error("the budgets are more than the memory");
     this.steps++;
-    if (this.auditEvery > 0 && this.steps % this.auditEvery === 0) audit(this.router, this.host.open);
+    if (this.auditEvery === 0 || this.steps % this.auditEvery !== 0) return;
+    audit(this.router, this.host.open);
+    this.tap.compare(this.router.stats);
   }
 }
