@@ -10,7 +10,7 @@ import type { LargeFrame } from "./render.ts";
 /** Shorter payloads are copied in any case: a segment of the log is worth more than that. */
 const COPIED_MAX = 1024;
 
-/** Keeps the rest of the piece that the socket cut at byte `at` of the batch. `large` is what the piece is the head of. */
+/** Keeps the rest of the piece that the socket cut at byte `at` of the batch. It is the head of `large`, if any. */
 export function keepCut(
   batch: Batch,
   session: Session,
