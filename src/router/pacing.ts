@@ -2,8 +2,8 @@
 // that filter's bytes, so that the live set stays in cache and nothing is dropped that waiting could save.
 //
 // Healthy is a connected reader that the socket holds back and that made progress within `stallMs`. A reader that
-// waits for acknowledgements or does not move holds nobody: it lags. Debts are per filter, so a flood on one filter
-// never holds the publishers of another.
+// waits for acknowledgements holds nobody until it nears its queue's quota, and one that does not move nobody at all:
+// it lags. Debts are per filter, so a flood on one filter never holds the publishers of another.
 //
 // An outlier is one of the few that are in debt among the healthy readers of the traffic that it shares: of all filters
 // that its publishers' messages go to. It may owe more than others do. Once it has kept publishers waiting for most of
@@ -35,6 +35,10 @@ const OUTLIER_STALL_MS = 25;
 const OUTLIER_DEBTS = 4;
 /** So long a judgement over the readers of a route is good enough. */
 const JUDGED_MS = 1;
+/** Of a session's quota: publishers wait for a client that acknowledges when it is owed more. */
+const QUOTA_SHARE = 0.5;
+/** How old the time of the last acknowledgement may be: it is that of the last tick. */
+const ACKNOWLEDGED_MS = 1000;
 /** Publishers of one filter that are let go at one time, so that their chunks together stay near the debt. */
 const LET_GO_MAX = 4;
 /** Publishers that were let go and deliver nothing for so long hold up the next ones no longer. */
@@ -127,8 +131,12 @@ export class Pacing {
     for (const subscription of state.subscriptions) {
       const { reader } = subscription;
       if (subscription.segment === null || reader.isLeftBehind) continue;
-      if (reader.state !== ReaderState.SocketFull && reader.state !== ReaderState.Ready) continue;
       const got = bytesGot(subscription);
+      if (reader.state === ReaderState.WindowFull) {
+        if (got < slowest && this.nearsQuota(subscription, total - got, now)) slowest = got;
+        continue;
+      }
+      if (reader.state !== ReaderState.SocketFull && reader.state !== ReaderState.Ready) continue;
       if (now - reader.progressMs > patience) reader.isLeftBehind = total - got > this.debtBytes;
       else if (total - got > allowed) {
         if (isOutlier && heldMs > 0) reader.isLeftBehind = this.hasHeldLong(reader, now, heldMs);
@@ -136,6 +144,17 @@ export class Pacing {
       }
     }
     return slowest;
+  }
+
+  /**
+   * The reader waits for acknowledgements, which come, and is owed half of what may be kept for it: without a pause for
+   * its publishers the oldest of that would go.
+   */
+  private nearsQuota({ reader, segment, entry, filter }: Subscription, bytes: number, now: number): boolean {
+    const { session } = reader;
+    if (session === null || now - session.acknowledgedMs > this.stallMs + ACKNOWLEDGED_MS) return false;
+    const messages = this.postings.count[filter]! - segment!.countBefore[entry]!;
+    return bytes > session.queueBytesMax * QUOTA_SHARE || messages > session.queueMessagesMax * QUOTA_SHARE;
   }
 
   /** At most half of the healthy readers of the route's filters are in debt; each counts once. */

@@ -62,6 +62,42 @@ describe("a quiet filter beside a flood", () => {
   );
 });
 
+describe("a flood at QoS 1 for a client that acknowledges", () => {
+  scenario(
+    "waits for it rather than for its quota",
+    (random) => {
+      const scene = new Scene(random, {
+        router: { memoryBytes: 64 * MIB, paceDebtBytes: 256 * 1024 },
+        listener: { packetBytesMax: 2 * MIB, queueMessagesMax: 4_000, queueBytesMax: 4 * MIB },
+      });
+      const version = random.pick([4, 5] as const);
+      const reader = scene.subscriber(
+        { id: "reader", version, window: 8, socket: { capacity: MIB } },
+        { "a/#": 1 },
+      );
+      reader.manners.readMax = 20_000;
+      const flood = Array.from({ length: 8 }, (_, i) => scene.publisher({ id: `flood${i}`, window: 20 }));
+      let left = 6_000;
+      scene.until(
+        () => {
+          for (const [i, from] of flood.entries()) {
+            for (let burst = 0; burst < 20 && left > 0 && from.mayPublish; burst++, left--) {
+              scene.publish(from, `a/${i}`, 1, 1_000);
+            }
+          }
+          return left === 0 && reader.owed.size === 0;
+        },
+        "all is delivered at the pace of the reader's window",
+        20_000,
+      );
+      expect(scene.world.router.stats.quotaMessages).toBe(0);
+      scene.end();
+    },
+    1,
+    2,
+  );
+});
+
 describe("two clients that publish to each other at QoS 1", () => {
   scenario(
     "never wait for each other for ever",
@@ -110,7 +146,7 @@ describe("a paced publisher", () => {
         const version = random.pick([4, 5] as const);
         const publisher = scene.publisher({ id: "publisher", keepalive: 2, version, socket: { chunkMax } });
         const pauses = new PauseCounter(scene, publisher);
-        reader.manners.readMax = 4_000;
+        reader.manners.readMax = 20_000;
         for (let i = 0; i < 3_000; i++) scene.publish(publisher, "t", 0, 2_000);
         for (let step = 0; step < 1_200; step++) {
           if (step % 100 === 0) publisher.ping();
@@ -146,7 +182,7 @@ describe("a paced publisher", () => {
       const scene = new Scene(random, { ...SMALL, router: { ...SMALL.router, stallMs: 1_000 } });
       const reader = scene.subscriber({ id: "reader", socket: { capacity: 20_000 } }, { t: 0 });
       const publisher = scene.publisher({ id: "publisher", socket: { chunkMax: 20_000 } });
-      reader.manners.readMax = 0;
+      reader.manners.readMax = 20_000;
       for (let i = 0; i < 1_000; i++) scene.publish(publisher, "t", 0, 2_000);
       scene.steps(300);
       expect(publisher.isFlushed).toBe(true);
@@ -287,7 +323,7 @@ describe("rests of cut frames beyond their budget", () => {
           socket: { capacity: 30_000 },
         } as const;
         const reader = scene.subscriber(shape, { "t/#": random.pick([1, 2]) });
-        reader.manners.readMax = 0;
+        reader.manners.readMax = 20_000;
         readers.push(reader);
       }
       const publisher = scene.publisher({ id: "publisher" });
@@ -300,7 +336,7 @@ describe("rests of cut frames beyond their budget", () => {
       scene.steps(50);
       for (const reader of readers) {
         if (random.chance(0.5)) reader.cut();
-        else reader.manners.readMax = 10_000;
+        else reader.manners.readMax = 20_000;
       }
       scene.steps(100);
       for (let i = 0; i < 10; i++) scene.publish(publisher, `t/${i % 2}`, random.pick([0, 1, 2]), 5_000);
