@@ -203,6 +203,7 @@ export class Fixture {
       users: new Tally(),
       rates: new RateMemory(),
       stats: new ConnectionStats(),
+      observer: null,
       assignIdentifier: () => `assigned-${this.connections}`,
       isAssigned: () => false,
       count: () => true,

@@ -116,12 +116,14 @@ function subscribe(
     connection.fail(packet);
     return;
   }
-  const { subscriptions } = connection.host.router;
+  const { observer, router } = connection.host;
   const { entries, subscriptionIdentifier, packetIdentifier } = packet;
-  const codes = subscriptions.subscribe(session, entries, subscriptionIdentifier, connection.listener);
-  if (writeSuback(out, connection.level, packetIdentifier, codes, undefined, session.frameMax))
-    connection.host.router.stats.sends(PacketType.Suback);
-  else connection.fail(errors.packetTooLarge);
+  const { listener } = connection;
+  const codes = router.subscriptions.subscribe(session, entries, subscriptionIdentifier, listener);
+  if (writeSuback(out, connection.level, packetIdentifier, codes, undefined, session.frameMax)) {
+    router.stats.sends(PacketType.Suback);
+    observer?.subscribed(connection, entries, codes);
+  } else connection.fail(errors.packetTooLarge);
 }
 
 function unsubscribe(

@@ -21,11 +21,12 @@ import type { Session } from "../session/session.ts";
 import type { Access, PeerCertificate } from "./access.ts";
 import type { Authentication } from "./authenticating.ts";
 import { type Closed, CloseCause } from "./closeCause.ts";
-import type { ConnectionStats } from "./connectionStats.ts";
+import type { ConnectionStats, Traffic } from "./connectionStats.ts";
 import { refuse } from "./handshake.ts";
 import { Hold, Inbound } from "./inbound.ts";
 import type { Tally } from "./limits.ts";
 import type { PacketLog } from "./packetLog.ts";
+import type { HostObserver } from "./observer.ts";
 import { type ByteSink, Outbound } from "./outbound.ts";
 import type { Residues } from "./residues.ts";
 import type { RateMemory } from "./rate.ts";
@@ -59,6 +60,7 @@ export interface ConnectionHost {
   /** What clients that have gone still owe to their rates. */
   readonly rates: RateMemory;
   readonly stats: ConnectionStats;
+  readonly observer: HostObserver | null;
   /** A Client Identifier for a client that gave none. */
   assignIdentifier(): string;
   /** The Client Identifier looks like one that assignIdentifier() gave. */
@@ -110,6 +112,10 @@ export class Connection implements DeliveryPort {
   openedMs: number;
   lastSeenMs: number;
   closeCause: Closed = CloseCause.lost;
+  /** It got CONNACK 0. */
+  isClient = false;
+  /** Its CONNECT was refused. */
+  isRefused = false;
   /** What the layers below know of the client: from TLS, or from a trusted proxy. */
   certificate: PeerCertificate | null = null;
   /** Its CONNECT is answered with this, whatever it says: its address has had its share. */
@@ -151,6 +157,16 @@ export class Connection implements DeliveryPort {
       listener: this.listener.section,
       remote: this.remoteAddress,
       version: this.level,
+    };
+  }
+
+  /** What it has brought and taken so far. */
+  traffic(): Traffic {
+    return {
+      bytesIn: this.inbound.bytes,
+      bytesOut: this.outbound.sentBytes,
+      messagesIn: this.inbound.messages,
+      messagesOut: this.session?.messagesOut ?? 0,
     };
   }
 

@@ -40,7 +40,8 @@ export function refuse(connection: Connection, error: MqttError, detail?: string
     }
     out.length = from;
   }
-  stats.refuse(error.reason);
+  connection.isRefused = true;
+  stats.refuse(connection.listener.section, error.reason);
   const { reason, statement, message } = error;
   const closed = { cause: cause ?? CloseCause.refused.cause, reason, statement, message };
   connection.close(detail === undefined ? closed : { ...closed, detail });
@@ -96,8 +97,10 @@ function personalObjection(connection: Connection, connect: Connect, grant: Gran
     return { error: errors.clientIdentifierNotValid, detail };
   }
   const rights = limitDepth(grant.rights, limits.topicLevels);
-  if (connect.will !== undefined && rights !== null && !rights.mayPublish(connect.will.topic)) {
-    return { error: errors.notAuthorized, detail: "the Will may not be published" };
+  if (connect.will !== undefined) {
+    const { topic } = connect.will;
+    if (!(rights?.mayPublish(topic) ?? true) || host.router.filters.isReserved(topic))
+      return { error: errors.notAuthorized, detail: "the Will may not be published" };
   }
   const takesOver = known !== undefined && known.port !== null;
   if (userName !== "" && host.users.of(identity) - (takesOver ? 1 : 0) >= limits.connectionsPerUser) {
@@ -166,7 +169,6 @@ export function admit(connection: Connection, connect: Connect, grant: Grant, da
   connection.state = ConnectionState.Connected;
   host.router.stats.sends(PacketType.Connack);
   connection.sendControl(out.bytes, from, length); // [MQTT-3.2.0-1]
-  host.stats.accepted++;
   host.connected(connection);
   host.router.sessions.start(session);
 }

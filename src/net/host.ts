@@ -13,6 +13,7 @@ import { Connection, type ConnectionHost } from "./connection.ts";
 import { ConnectionStats } from "./connectionStats.ts";
 import { Tally } from "./limits.ts";
 import { Lobby } from "./lobby.ts";
+import type { HostObserver } from "./observer.ts";
 import { Residues } from "./residues.ts";
 
 export const TICK_MS = 1000;
@@ -65,6 +66,8 @@ export class Host implements ConnectionHost {
   readonly users = new Tally();
   readonly rates = new RateMemory();
   readonly stats = new ConnectionStats();
+  /** Told what becomes of clients. */
+  observer: HostObserver | null = null;
   /** Set before the first connection comes. */
   access: Access | null = null;
   revision = 0;
@@ -111,7 +114,9 @@ export class Host implements ConnectionHost {
 
   /** One more socket may be open, if need be in place of another; else it is to be closed, and that is said. */
   hasPlace(): boolean {
+    this.stats.sockets++;
     if (this.open.size + this.lobby.newcomers.size < this.socketsMax || this.lobby.makePlace()) return true;
+    this.stats.turnedAway++;
     this.listener.turnedAway();
     return false;
   }
@@ -141,6 +146,7 @@ export class Host implements ConnectionHost {
   left(arrival: Arrival, closed: Closed): void {
     this.lobby.newcomers.delete(arrival);
     this.lobby.leave(arrival);
+    this.stats.leave(closed.cause);
     this.listener.left(arrival, closed);
   }
 
@@ -162,14 +168,21 @@ export class Host implements ConnectionHost {
 
   connected(connection: Connection): void {
     this.lobby.leave(connection);
+    connection.isClient = true;
+    this.stats.accept(connection.listener.section);
     this.listener.connected(connection);
+    this.observer?.connected(connection);
   }
 
   closed(connection: Connection, closed: Closed): void {
     this.open.delete(connection);
     this.lobby.leave(connection);
     this.lobby.forget(connection);
+    const { isClient, listener } = connection;
+    this.stats.end(listener.section, isClient, closed.cause, connection.traffic());
     this.listener.closed(connection, closed);
+    if (isClient) this.observer?.disconnected(connection, closed);
+    else if (connection.isRefused) this.observer?.refused(connection, closed);
   }
 
   pressed(): void {

@@ -128,6 +128,7 @@ export class HostLog implements HostListener {
 
   closed(connection: Connection, closed: Closed): void {
     if (this.logger.filter === undefined && !this.logger.isEnabled("info")) return;
+    const traffic = connection.traffic();
     const fields = {
       ...connection.logFields(),
       cause: closed.cause,
@@ -135,9 +136,10 @@ export class HostLog implements HostListener {
       detail: closed.detail,
       statement: closed.statement,
       seconds: Math.max(0, Math.round(this.clock.nowMs() - connection.openedMs)) / 1000,
-      messages_in: connection.inbound.messages,
-      bytes_in: connection.inbound.bytes,
-      bytes_out: connection.sentBytes,
+      messages_in: traffic.messagesIn,
+      messages_out: traffic.messagesOut,
+      bytes_in: traffic.bytesIn,
+      bytes_out: traffic.bytesOut,
     };
     if (closed.reason === errors.serverShuttingDown.reason) this.logger.debug(fields, closed.message);
     else if (WARNINGS.has(closed.cause)) this.logger.warn(fields, closed.message);

@@ -87,6 +87,7 @@ export class Debt {
     });
     this.apply(reader, this.walk);
     this.stats.quotaMessages += messages;
+    if (reader.session !== null) reader.session.quotaMessages += messages;
   }
 
   /**
@@ -163,6 +164,7 @@ export class Debt {
     const away = Math.min(count, Math.max(0, awayBelow - first));
     this.stats.offlineQos0 += away;
     this.stats.gapMessages += count - away;
+    if (session !== null) session.gapMessages += count - away;
   }
 
   /** Calls `visit` for each stretch of the reader's debt; it returns how far it went, and less than `stop` ends. */

@@ -109,6 +109,8 @@ export class Filters {
   private nextRoute = 0;
   private epoch = 0;
   private readonly matched: number[] = [];
+  /** First levels of topics that the broker alone publishes to; they begin with $. */
+  private readonly reserved = new Set(["$SYS"]);
   readonly none = new Route(-2, []);
   /** Of a topic that the publisher may not publish to. */
   readonly denied = new Route(-4, []);
@@ -160,7 +162,9 @@ export class Filters {
     const cached = this.cache.lookup(view, at, length);
     if (cached !== CACHE_MISS) return cached;
     if (!isTopic(bytes, at, length)) return NOT_A_TOPIC;
-    const index = this.intern(decodeUtf8(bytes, at, at + length));
+    const topic = decodeUtf8(bytes, at, at + length);
+    if (this.isReserved(topic)) return DENIED;
+    const index = this.intern(topic);
     this.cache.insert(view, at, length, index);
     return index;
   }
@@ -188,6 +192,20 @@ export class Filters {
     if (length === 0) return errors.topicEmpty.code;
     if (!validUtf8(bytes, at, at + length)) return errors.utf8NotValid.code;
     return errors.topicWildcard.code;
+  }
+
+  /** Topics with this first level, which begins with $, are the broker's own from now on. */
+  reserve(level: string): void {
+    assert(level.startsWith("$") && !level.includes("/"), "what is reserved is a first level with $");
+    this.reserved.add(level);
+    this.outdate();
+  }
+
+  /** No client may publish to the topic. */
+  isReserved(topic: string): boolean {
+    if (!topic.startsWith("$")) return false;
+    const end = topic.indexOf("/");
+    return this.reserved.has(end < 0 ? topic : topic.slice(0, end));
   }
 
   /** Every route that was resolved before is void. */

@@ -224,7 +224,9 @@ export class Retention implements CleanerOwner {
     for (const reader of this.pinnedIn(segment)) {
       if (reader.state !== ReaderState.Offline && !this.hasStalled(reader)) continue;
       this.debt.skip(reader, 2, Math.max(segment.sequence, sequenceBehind(reader)));
-      this.stats.quotaMessages += this.dropInflight(reader, segment);
+      const dropped = this.dropInflight(reader, segment);
+      this.stats.quotaMessages += dropped;
+      if (reader.session !== null) reader.session.quotaMessages += dropped;
     }
   }
 

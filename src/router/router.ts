@@ -202,7 +202,7 @@ export class Router implements LogOwner {
 
   private publishWill(session: Session, will: Will): boolean {
     const { rights } = session;
-    if (rights !== null && !rights.mayPublish(will.topic)) {
+    if (!(rights?.mayPublish(will.topic) ?? true) || this.filters.isReserved(will.topic)) {
       this.stats.deniedPublishes++; // its rights may be others than when CONNECT was judged
       return true;
     }

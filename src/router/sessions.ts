@@ -253,7 +253,11 @@ export class Sessions {
     for (const pending of [...this.wills.values()]) {
       if (pending.dueMs <= now) this.sendPending(pending);
     }
-    for (const session of this.expiring) if (session.expiresMs <= now) this.end(session);
+    for (const session of this.expiring) {
+      if (session.expiresMs > now) continue;
+      this.stats.expiredSessions++;
+      this.end(session);
+    }
   }
 
   all(): IterableIterator<Session> {

@@ -49,6 +49,8 @@ export class Stats {
   refusedRetained = 0;
   connections = 0;
   retainedMessages = 0;
+  /** Sessions that ended because nobody came back to them in time. */
+  expiredSessions = 0;
 
   /** One packet goes out that is neither PUBLISH nor an answer to one. */
   sends(type: number): void {

@@ -102,6 +102,9 @@ export class Session {
   isLink = false;
   /** PUBLISH packets that the present connection was sent. */
   messagesOut = 0;
+  /** Messages that it did not get, as the router's counters say: gapMessages, quotaMessages (router/stats). */
+  gapMessages = 0;
+  quotaMessages = 0;
   /** Of the PUBLISH whose rest the port keeps: its QoS, -1 for none, and bytes that count when it has left. */
   begunQos = -1;
   begunBytes = 0;
