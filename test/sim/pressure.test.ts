@@ -146,7 +146,7 @@ describe("a paced publisher", () => {
         const version = random.pick([4, 5] as const);
         const publisher = scene.publisher({ id: "publisher", keepalive: 2, version, socket: { chunkMax } });
         const pauses = new PauseCounter(scene, publisher);
-        reader.manners.readMax = 20_000;
+        reader.manners.readMax = 4_000;
         for (let i = 0; i < 3_000; i++) scene.publish(publisher, "t", 0, 2_000);
         for (let step = 0; step < 1_200; step++) {
           if (step % 100 === 0) publisher.ping();
@@ -182,7 +182,7 @@ describe("a paced publisher", () => {
       const scene = new Scene(random, { ...SMALL, router: { ...SMALL.router, stallMs: 1_000 } });
       const reader = scene.subscriber({ id: "reader", socket: { capacity: 20_000 } }, { t: 0 });
       const publisher = scene.publisher({ id: "publisher", socket: { chunkMax: 20_000 } });
-      reader.manners.readMax = 20_000;
+      reader.manners.readMax = 0;
       for (let i = 0; i < 1_000; i++) scene.publish(publisher, "t", 0, 2_000);
       scene.steps(300);
       expect(publisher.isFlushed).toBe(true);
@@ -323,7 +323,7 @@ describe("rests of cut frames beyond their budget", () => {
           socket: { capacity: 30_000 },
         } as const;
         const reader = scene.subscriber(shape, { "t/#": random.pick([1, 2]) });
-        reader.manners.readMax = 20_000;
+        reader.manners.readMax = 0;
         readers.push(reader);
       }
       const publisher = scene.publisher({ id: "publisher" });
@@ -336,7 +336,7 @@ describe("rests of cut frames beyond their budget", () => {
       scene.steps(50);
       for (const reader of readers) {
         if (random.chance(0.5)) reader.cut();
-        else reader.manners.readMax = 20_000;
+        else reader.manners.readMax = 10_000;
       }
       scene.steps(100);
       for (let i = 0; i < 10; i++) scene.publish(publisher, `t/${i % 2}`, random.pick([0, 1, 2]), 5_000);
