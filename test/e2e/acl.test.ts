@@ -12,17 +12,17 @@ const RULES = `
 [[acl]]
 users = ["admin"]
 allow = ["publish", "subscribe"]
-filters = ["#", "$SYS/#", "$other/#"]
+filters = ["#", "$top/#", "$other/#"]
 
 [[acl]]
 users = ["reader"]
 deny = ["receive"]
-filters = ["+/+/hidden", "$SYS/hidden"]
+filters = ["+/+/hidden", "$top/hidden"]
 
 [[acl]]
 users = ["reader"]
 allow = ["subscribe"]
-filters = ["#", "$SYS/#"]
+filters = ["#", "$top/#"]
 
 [[acl]]
 deny = ["publish", "subscribe", "receive"]
@@ -266,12 +266,12 @@ describe("what a client may be sent", () => {
       await reader.acknowledge(await reader.receive({ topic: `${path}/a/shown`, payload: "kept" }));
       expect(await reader.subscribe(`${path}/+/hidden`, { qos: 1 })).toEqual([1]);
       expect(await reader.subscribe(`$share/g/${path}/a/+`, { qos: 1 })).toEqual([refusedCode(version)]);
-      expect(await reader.subscribe("$SYS/+", { qos: 1 })).toEqual([1]);
+      expect(await reader.subscribe("$top/+", { qos: 1 })).toEqual([1]);
       await admin.publish(`${path}/a/hidden`, "no", { qos: 1 });
-      await admin.publish("$SYS/hidden", "no", { qos: 1 });
-      await admin.publish("$SYS/shown", "yes", { qos: 1 });
+      await admin.publish("$top/hidden", "no", { qos: 1 });
+      await admin.publish("$top/shown", "yes", { qos: 1 });
       await admin.publish(`${path}/a/shown`, "yes", { qos: 1 });
-      for (const topic of ["$SYS/shown", `${path}/a/shown`]) {
+      for (const topic of ["$top/shown", `${path}/a/shown`]) {
         await reader.acknowledge(await reader.receive({ topic, payload: "yes" }));
       }
       await reader.expectSilence();

@@ -3,16 +3,23 @@
 import { expect, test } from "bun:test";
 import { CloseCause, type Closed } from "../../src/net/closeCause.ts";
 import type { Connection } from "../../src/net/connection.ts";
+import { noTraffic } from "../../src/net/connectionStats.ts";
 import { Host, TICK_MS } from "../../src/net/host.ts";
 import { Router } from "../../src/router/router.ts";
 
 const MIB = 1024 * 1024;
 
 class FakeConnection {
+  readonly listener = { section: "v4.1" };
+  isClient = false;
   openedMs = 0;
   closeCause: Closed | null = null;
   checked = 0;
   heardOf = 0;
+
+  traffic() {
+    return noTraffic();
+  }
 
   checkTime(): void {
     this.checked++;
