@@ -13,7 +13,7 @@ import { CloseCause } from "./net/closeCause.ts";
 import type { Connection } from "./net/connection.ts";
 import type { ConnectionStats } from "./net/connectionStats.ts";
 import { HANDSHAKES_MAX, Host, TICK_MS } from "./net/host.ts";
-import { HostLog } from "./net/hostLog.ts";
+import { HostLog, WARNING_MS } from "./net/hostLog.ts";
 import type { Listener } from "./net/listener.ts";
 import { transportNames } from "./net/transport.ts";
 import { errors } from "./packet/error.ts";
@@ -118,7 +118,11 @@ export async function startBroker(
     host.reauthorise(() => new Promise((resolve) => void setImmediate(resolve)));
   const watchAccess = (): (() => void) => opened?.watch(files, () => void reauthorise()) ?? (() => {});
   let unwatchAccess = watchAccess();
-  const timers = [setInterval(() => host.tick(), TICK_MS), setInterval(() => files.look(), WATCH_MS)];
+  const timers = [
+    setInterval(() => host.tick(), TICK_MS),
+    setInterval(() => files.look(), WATCH_MS),
+    setInterval(() => log.tellDropped(), WARNING_MS),
+  ];
   let stopped: Promise<void> | null = null;
   const apply = async (next: BrokerSettings): Promise<void> => {
     const isOther = given === null && !isSameAccess(present, next);

@@ -15,7 +15,24 @@ import { PacketLog } from "./packetLog.ts";
 const WARNINGS: ReadonlySet<string> = new Set(["error", "no_memory", "access_failed"]);
 
 /** How often the same warning may be logged. */
-const WARNING_MS = 5000;
+export const WARNING_MS = 5000;
+
+/** Messages that were not delivered, or not retained, by why. */
+interface Dropped {
+  readonly gap: number;
+  readonly quota: number;
+  readonly too_large: number;
+  readonly refused: number;
+  readonly not_retained: number;
+}
+
+const DROPPED_TEXTS: Readonly<Record<keyof Dropped, string>> = {
+  gap: "of QoS 0 skipped by clients that read slowly",
+  quota: "of QoS 1 and 2 beyond the quota of a session's queue",
+  too_large: "larger than their client takes",
+  refused: "refused for want of room",
+  not_retained: "delivered but not retained for want of room",
+};
 
 /** Characters of an identifier or a user name in a log line. */
 const SHOWN_MAX = 256;
@@ -38,6 +55,7 @@ export class HostLog implements HostListener {
   private rounds = 0;
   /** Connections whose packets are to be shown once none of them is on its way. */
   private readonly waiting = new Set<Connection>();
+  private dropped: Dropped = { gap: 0, quota: 0, too_large: 0, refused: 0, not_retained: 0 };
   private readonly turnedAwaySockets: Recurring = { count: 0, nextMs: 0 };
   private readonly untrusted: Recurring = { count: 0, nextMs: 0 };
 
@@ -68,6 +86,27 @@ export class HostLog implements HostListener {
     else if (closed.cause !== CloseCause.untrustedProxy.cause) this.logger.debug(fields, closed.message);
     else if (this.recurs(this.untrusted))
       this.logger.warn({ ...fields, count: this.untrusted.count }, closed.message);
+  }
+
+  /** Every WARNING_MS: what was dropped since the last time, if anything was. Nothing goes without a word. */
+  tellDropped(): void {
+    if (this.host === null) return;
+    const { gapMessages, quotaMessages, droppedTooLarge, refusedPublishes, refusedRetained } =
+      this.host.router.stats;
+    const now: Dropped = {
+      gap: gapMessages,
+      quota: quotaMessages,
+      too_large: droppedTooLarge,
+      refused: refusedPublishes,
+      not_retained: refusedRetained,
+    };
+    const before = this.dropped;
+    this.dropped = now;
+    const kinds = (Object.keys(now) as (keyof Dropped)[]).filter((kind) => now[kind] > before[kind]);
+    if (kinds.length === 0) return;
+    const fields = Object.fromEntries(kinds.map((kind) => [kind, now[kind] - before[kind]]));
+    const text = kinds.map((kind) => `${now[kind] - before[kind]} ${DROPPED_TEXTS[kind]}`);
+    this.logger.warn(fields, `messages in the last ${WARNING_MS / 1000} s: ${text.join(", ")}`);
   }
 
   turnedAway(): void {

@@ -1,0 +1,39 @@
+// What the log says of messages that nobody got.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import type { Logger } from "../../src/base/logger.ts";
+import { HostLog } from "../../src/net/hostLog.ts";
+import { startTestBroker, type TestBroker } from "../support/broker.ts";
+
+let one: TestBroker;
+beforeAll(async () => {
+  one = await startTestBroker();
+});
+afterAll(() => one.stop());
+
+test("dropped messages are told by kind, once, and nothing is said while there are none", () => {
+  const lines: { fields: object; message: string }[] = [];
+  const logger: Logger = {
+    debug() {},
+    info() {},
+    warn: (fields, message) => void lines.push({ fields, message }),
+    error() {},
+    isEnabled: () => true,
+  };
+  const log = new HostLog(logger, one.broker.router.clock);
+  log.tellDropped();
+  log.host = one.broker.host;
+  log.tellDropped();
+  expect(lines).toEqual([]);
+  const { stats } = one.broker.router;
+  stats.quotaMessages += 12;
+  stats.gapMessages += 3;
+  log.tellDropped();
+  log.tellDropped();
+  expect(lines).toHaveLength(1);
+  expect(lines[0]!.fields).toEqual({ gap: 3, quota: 12 });
+  expect(lines[0]!.message).toContain("12 of QoS 1 and 2 beyond the quota of a session's queue");
+  stats.quotaMessages++;
+  log.tellDropped();
+  expect(lines[1]!.fields).toEqual({ quota: 1 });
+});
