@@ -10,8 +10,9 @@ import { type ReadConfig, readConfig } from "../config/load.ts";
 import { MEMORY_SHARE } from "../config/listeners.ts";
 import type { ProgramLogger } from "../config/logger.ts";
 import { ConfigError } from "../config/problems.ts";
-import type { ConsoleListener } from "../config/serviceSettings.ts";
+import type { ConsoleListener, ServiceSettings } from "../config/serviceSettings.ts";
 import { addressText, logListening, startFailure } from "../config/startup.ts";
+import type { Metrics, PreparedMetrics } from "../console/metrics.ts";
 import type { Operations, ReloadReport } from "../console/ports.ts";
 import type { Console } from "../console/server.ts";
 import type { ListenerSettings } from "../net/settings.ts";
@@ -32,6 +33,7 @@ export class Running {
   /** The configuration that was read last, taken or not: it is told of once. */
   private lastText: string;
   private console: Console | null = null;
+  private metrics: Metrics | null = null;
   private unwatch: () => void = () => {};
   /** One reload after another. */
   private reloading: Promise<unknown> = Promise.resolve();
@@ -62,9 +64,11 @@ export class Running {
     const broker = await startBroker(read.settings, logger);
     const running = new Running(path, found, read, broker, logger);
     try {
+      await (await running.prepareMetrics(read.settings.services)).commit();
+      running.tellMetrics(read.settings.services);
       running.console = await running.startConsole(read.settings.services.console);
     } catch (error) {
-      await broker.stop();
+      await running.stop();
       throw error;
     }
     running.watch();
@@ -94,6 +98,7 @@ export class Running {
 
   async stop(): Promise<void> {
     await this.console?.stop();
+    await this.metrics?.stop();
     await this.broker.stop();
   }
 
@@ -127,15 +132,21 @@ export class Running {
     const { router } = this.started.settings;
     const isOther = !Bun.deepEquals(this.read.settings.services.console, next.settings.services.console);
     const other = isOther ? await this.moveConsole(next.settings.services.console) : null;
+    let metrics: PreparedMetrics | null = null;
     try {
+      metrics = await this.prepareMetrics(next.settings.services);
       const { connectionsMax } = next.settings.router;
       checkPackets(next.settings.listeners, router.memoryBytes);
       await this.broker.apply({ ...next.settings, router: { ...router, connectionsMax } });
     } catch (error) {
+      await metrics?.undo();
       await other?.undo();
       throw error;
     }
     await other?.commit();
+    const port = this.metrics?.port;
+    await metrics.commit();
+    if (this.metrics?.port !== port) this.tellMetrics(next.settings.services);
     return {
       applied: applied.map(({ text }) => text),
       needsRestart: waiting.map(({ text }) => text),
@@ -190,6 +201,24 @@ export class Running {
         section: "console",
       });
     }
+  }
+
+  /** Rejects when Prometheus's address cannot be had. */
+  private async prepareMetrics(settings: ServiceSettings): Promise<PreparedMetrics> {
+    const { Metrics } = await import("../console/metrics.ts");
+    this.metrics ??= new Metrics(this.broker.host);
+    try {
+      return await this.metrics.prepare(settings);
+    } catch (error) {
+      const { host = "", port = 0 } = settings.prometheus ?? {};
+      throw Object.assign(error as Error, { address: addressText(host, port), section: "prometheus" });
+    }
+  }
+
+  private tellMetrics({ prometheus }: ServiceSettings): void {
+    const port = this.metrics?.port ?? null;
+    if (prometheus !== null && port !== null)
+      this.logger.info({}, `metrics on http://${addressText(prometheus.host, port)}/metrics`);
   }
 
   private operations(): Operations {

@@ -6,6 +6,8 @@ import type { Host } from "../net/host.ts";
 import { api } from "./api.ts";
 import { type ConsoleUsers, refusal } from "./gate.ts";
 import { legacy } from "./legacy.ts";
+import { metricsForConsole } from "./metrics.ts";
+import { metricsResponse } from "./metricsServer.ts";
 import dashboard from "./page/index.html";
 import { DASHBOARD, pages } from "./pages.ts";
 import type { Operations } from "./ports.ts";
@@ -56,6 +58,7 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
     if (refused.status === 401) c.header("WWW-Authenticate", users.user === null ? "Bearer" : BASIC);
     return c.json({ error: refused.reason }, refused.status);
   });
+  let metrics: ReturnType<typeof metricsForConsole> | null = null;
   let followers = 0;
   app.get("/api/v1/logs/tail", (c) => {
     if (followers === FOLLOWERS_MAX) return c.json({ error: `${FOLLOWERS_MAX} already follow the log` }, 503);
@@ -92,11 +95,19 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
     });
   });
   app.route("/api/v1", versionOne.app);
+  app.get("/metrics", () => {
+    metrics ??= metricsForConsole(host);
+    return metricsResponse(metrics.text);
+  });
   app.route("/", legacy(host, operations));
   app.route("/", pages());
   app.notFound((c) => c.json({ error: "there is nothing here; /api/v1/openapi.json says what is" }, 404));
   app.onError((error, c) => c.json({ error: error.message }, 500));
-  return { app, close: versionOne.close };
+  const close = (): void => {
+    versionOne.close();
+    metrics?.stop();
+  };
+  return { app, close };
 }
 
 /** Listens at once; throws what Bun throws, with `code`, when it cannot. */
@@ -108,6 +119,7 @@ export function startConsole(settings: ConsoleSettings, host: Host, operations: 
     maxRequestBodySize: BODY_BYTES_MAX,
     idleTimeout: IDLE_SECONDS,
     development: false,
+    reusePort: false, // else Bun would share the port with another program that has it
     // The page holds nothing of the broker's: what it shows it asks of the API, which wants to know who asks.
     routes: { [DASHBOARD]: dashboard },
     fetch: (request, self) => app.fetch(request, { address: self.requestIP(request)?.address ?? "" }),

@@ -51,8 +51,9 @@ export class View {
   /** Rates are differences of two of these. */
   counters() {
     const { stats, budgets, log } = this.router;
+    const [out0 = 0, out1 = 0, out2 = 0] = stats.sent.bytes;
     return {
-      connections: stats.connections,
+      connections: this.host.stats.clients,
       sessions: this.router.sessions.count,
       sockets: this.host.open.size,
       retained: this.router.retained.count,
@@ -60,7 +61,7 @@ export class View {
       publishes_in: stats.publishesIn,
       publish_bytes_in: stats.publishBytesIn,
       messages_out: stats.messagesOut,
-      bytes_out: stats.bytesOut,
+      bytes_out: out0 + out1 + out2,
       unmatched: stats.unmatched,
       dropped: {
         too_large: stats.droppedTooLarge,
@@ -69,6 +70,8 @@ export class View {
         quota: stats.quotaMessages,
         offline_qos0: stats.offlineQos0,
         refused: stats.refusedPublishes,
+        denied: stats.deniedPublishes,
+        not_permitted: stats.deniedDeliveries,
         not_retained: stats.refusedRetained,
       },
       paused: this.host.paused.size,

@@ -132,7 +132,11 @@ async function publishes(command: readonly string[], row: Row): Promise<void> {
     row.payloads.map((payload) => Buffer.from(payload as string)),
   );
   for (const packet of came) {
-    expect([packet.topic, packet.qos, packet.retain]).toEqual<unknown>([topic, row.qos ?? 0, row.retain ?? false]);
+    expect([packet.topic, packet.qos, packet.retain]).toEqual<unknown>([
+      topic,
+      row.qos ?? 0,
+      row.retain ?? false,
+    ]);
     if (row.properties !== undefined) expect<unknown>(packet.properties).toEqual(row.properties);
   }
 }
