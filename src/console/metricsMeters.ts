@@ -2,7 +2,7 @@
 // Nothing is added up while nobody subscribes.
 
 import type { Host } from "../net/host.ts";
-import { figuresOf } from "./figures.ts";
+import { type Figures, FiguresReader } from "./figures.ts";
 
 export interface MeterSettings {
   readonly topic: string;
@@ -12,28 +12,32 @@ export interface MeterSettings {
 export class Meters {
   private readonly host: Host;
   private readonly topic: string;
+  private readonly figures: FiguresReader;
   private readonly timer: Timer;
+  private isRunning = true;
 
   constructor(host: Host, { topic, intervalMs }: MeterSettings) {
     this.host = host;
     this.topic = topic;
-    this.timer = setInterval(() => this.publish(), intervalMs);
+    this.figures = new FiguresReader(host);
+    this.timer = setInterval(() => void this.publish(), intervalMs);
   }
 
   stop(): void {
+    this.isRunning = false;
     clearInterval(this.timer);
   }
 
-  private publish(): void {
+  private async publish(): Promise<void> {
     const { router } = this.host;
     if (router.filters.resolveTopic(this.topic).filters.length === 0) return;
-    router.publish(this.topic, Buffer.from(JSON.stringify(this.figures())), { qos: 0, retain: false });
+    const text = JSON.stringify(this.told(await this.figures.read()));
+    if (this.isRunning) router.publish(this.topic, Buffer.from(text), { qos: 0, retain: false });
   }
 
-  private figures(): object {
+  private told(figures: Figures): object {
     const { router, stats, paused } = this.host;
     const { stats: messages, clock, budgets } = router;
-    const figures = figuresOf(this.host);
     const { traffic } = figures;
     return {
       time: new Date(clock.wallMs()).toISOString(),

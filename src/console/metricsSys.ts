@@ -3,7 +3,7 @@
 
 import { VERSION } from "../base/version.ts";
 import type { Host } from "../net/host.ts";
-import { type Figures, figuresOf } from "./figures.ts";
+import { type Figures, FiguresReader } from "./figures.ts";
 
 const ROOT = "$SYS/broker/";
 const MINUTE_MS = 60_000;
@@ -29,49 +29,59 @@ const LOADS = [
 
 export class Sys {
   private readonly host: Host;
-  private readonly intervalMs: number;
   private readonly startedMs: number;
+  private readonly figures: FiguresReader;
   private readonly timer: Timer;
   private readonly first: Timer;
   /** Topics, without the root, with what was last published there. */
   private readonly published = new Map<string, string>();
   private readonly loads = new Map<string, number>();
-  private before: Totals;
+  /** At the last interval; null before the first one. */
+  private before: Totals | null = null;
+  private beforeMs = 0;
   private heapPeak = 0;
+  private isRunning = true;
 
   constructor(host: Host, intervalMs: number) {
     this.host = host;
-    this.intervalMs = intervalMs;
     this.startedMs = host.router.clock.nowMs();
-    this.before = this.totals(figuresOf(host));
-    this.timer = setInterval(() => this.publish(), intervalMs);
-    this.first = setTimeout(() => this.publish(), Math.min(FIRST_MS, intervalMs));
+    this.figures = new FiguresReader(host);
+    this.timer = setInterval(() => void this.publish(), intervalMs);
+    this.first = setTimeout(() => void this.publish(), Math.min(FIRST_MS, intervalMs));
   }
 
   stop(): void {
     clearInterval(this.timer);
     clearTimeout(this.first);
+    this.isRunning = false;
     for (const topic of this.published.keys()) this.host.router.retained.clear(ROOT + topic);
     this.published.clear();
   }
 
-  private publish(): void {
-    const figures = figuresOf(this.host);
+  private async publish(): Promise<void> {
+    const figures = await this.figures.read();
+    if (!this.isRunning) return;
     for (const [topic, value] of Object.entries(this.values(figures))) this.tell(topic, String(value));
-    const totals = this.totals(figures);
-    for (const name of LOADS) {
-      const perMinute = ((totals[name] - this.before[name]) * MINUTE_MS) / this.intervalMs;
-      for (const minutes of LOAD_MINUTES) this.tellLoad(`load/${name}/${minutes}min`, perMinute, minutes);
-    }
-    this.before = totals;
+    this.tellLoads(this.totals(figures), this.host.router.clock.nowMs());
   }
 
-  /** An exponential moving average, per minute. */
-  private tellLoad(topic: string, perMinute: number, minutes: number): void {
-    const weight = Math.exp(-this.intervalMs / (minutes * MINUTE_MS));
-    const load = perMinute + weight * ((this.loads.get(topic) ?? 0) - perMinute);
-    this.loads.set(topic, load);
-    this.tell(topic, load.toFixed(2));
+  /** Exponential moving averages, per minute. */
+  private tellLoads(totals: Totals, nowMs: number): void {
+    const { before, beforeMs } = this;
+    if (before !== null && nowMs === beforeMs) return;
+    for (const name of LOADS) {
+      const perMinute =
+        before === null ? 0 : ((totals[name] - before[name]) * MINUTE_MS) / (nowMs - beforeMs);
+      for (const minutes of LOAD_MINUTES) {
+        const topic = `load/${name}/${minutes}min`;
+        const weight = Math.exp((beforeMs - nowMs) / (minutes * MINUTE_MS));
+        const load = perMinute + weight * ((this.loads.get(topic) ?? 0) - perMinute);
+        this.loads.set(topic, load);
+        this.tell(topic, load.toFixed(2));
+      }
+    }
+    this.before = totals;
+    this.beforeMs = nowMs;
   }
 
   private tell(topic: string, text: string): void {

@@ -4,7 +4,7 @@
 import type { Metric, Registry } from "prom-client";
 import type { Histogram } from "../base/histogram.ts";
 import type { Host } from "../net/host.ts";
-import { figuresOf } from "./figures.ts";
+import { FiguresReader } from "./figures.ts";
 import { HISTOGRAM_ROWS, type HistogramRow, ROWS, type Row, type Source } from "./metricsRows.ts";
 import type { Runtime } from "./metricsRuntime.ts";
 
@@ -14,6 +14,7 @@ export class MetricsText {
   static readonly contentType = "text/plain; version=0.0.4; charset=utf-8";
   private readonly host: Host;
   private readonly runtime: Runtime;
+  private readonly figures: FiguresReader;
   private registry: Promise<Registry> | null = null;
   private source: Source | null = null;
   /** Who asks while somebody else does gets the same text. */
@@ -22,6 +23,7 @@ export class MetricsText {
   constructor(host: Host, runtime: Runtime) {
     this.host = host;
     this.runtime = runtime;
+    this.figures = new FiguresReader(host);
   }
 
   text(): Promise<string> {
@@ -34,7 +36,7 @@ export class MetricsText {
   private async read(): Promise<string> {
     this.registry ??= import("prom-client").then((library) => this.fill(library));
     const registry = await this.registry;
-    this.source = { host: this.host, figures: figuresOf(this.host), runtime: this.runtime };
+    this.source = { host: this.host, figures: await this.figures.read(), runtime: this.runtime };
     return registry.metrics();
   }
 

@@ -2,6 +2,7 @@
 // however sockets cut. (The simulation compares messages at every one of its steps; see test/sim/tap.ts.)
 
 import { describe, expect, test } from "bun:test";
+import { Link } from "../../src/net/link.ts";
 import { Random, seeds, withSeed } from "../sim/random.ts";
 import { MIB, World, type WorldShape } from "../sim/world.ts";
 import { Peer, type PeerShape } from "./peer.ts";
@@ -200,4 +201,18 @@ test("packets of clients, by type", () => {
     ...{ connack: 2, publish: 27, suback: 2, unsuback: 1, pingresp: 1 },
     ...{ puback: 20, pubrec: 7, pubrel: 7, pubcomp: 7 },
   });
+});
+
+test("what the broker's own links get is not counted as sent to clients", () => {
+  const stage = new Stage(new Random(1));
+  let heard = 0;
+  const link = new Link(stage.world.router, "link", 10, { onMessage: () => void heard++ });
+  link.subscribe("a", 0, false);
+  stage.peer(to("reader", 4, "a", 0));
+  const publisher = stage.peer({ clientIdentifier: "from", version: 4, subscriptions: [] });
+  for (let i = 0; i < 5; i++) stage.publish(publisher, "a", 0, 10);
+  stage.drain();
+  const { stats } = stage.world.router;
+  expect([heard, stats.messagesOut, stats.sentToLinks.messages[0]]).toEqual([5, 5, 5]);
+  link.close();
 });
