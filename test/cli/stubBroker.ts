@@ -2,10 +2,14 @@
 // STUB_BROKER says what happens: "" all is well, an error code, "fault", or "slow" (a stop that never ends).
 
 import { plugin } from "bun";
+import { Host } from "../../src/net/host.ts";
+import { Router } from "../../src/router/router.ts";
+import type { RouterSettings } from "../../src/router/settings.ts";
 
 const what = process.env["STUB_BROKER"] ?? "";
 
 function startBroker(settings: {
+  router: RouterSettings;
   listeners: readonly { section: string; name: string; host: string; port: number }[];
 }) {
   if (/^E[A-Z]+$/.test(what)) {
@@ -21,7 +25,14 @@ function startBroker(settings: {
     return what === "slow" ? new Promise<void>((resolve) => setTimeout(resolve, 60_000)) : Promise.resolve();
   };
   const files = { watch: () => () => {} };
-  return Promise.resolve({ listeners: settings.listeners, files, stop });
+  return Promise.resolve({ listeners: settings.listeners, files, host: hostOf(settings.router), stop });
+}
+
+/** Nobody connects to it. */
+function hostOf(settings: RouterSettings): Host {
+  const clock = { nowMs: () => performance.now(), wallMs: () => Date.now() };
+  const router = new Router(settings, { clock, scheduler: { soon() {}, later() {} }, seed: 1 });
+  return new Host(router, { connected() {}, closed() {}, left() {}, pressed() {}, turnedAway() {} }, "stub-");
 }
 
 plugin({
