@@ -34,7 +34,7 @@ export interface Figures {
 }
 
 /** Sessions or connections that are looked at in one turn of the event loop: well below a millisecond. */
-const SLICE = 1000;
+export const SLICE = 1000;
 
 export class FiguresReader {
   private readonly host: Host;
@@ -130,6 +130,6 @@ export class FiguresReader {
 }
 
 /** Others have their turn. */
-function turn(): Promise<void> {
+export function turn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }

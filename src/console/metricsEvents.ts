@@ -12,6 +12,7 @@ import { Connection } from "../net/connection.ts";
 import type { Host } from "../net/host.ts";
 import type { HostObserver } from "../net/observer.ts";
 import type { Session } from "../session/session.ts";
+import { SLICE, turn } from "./figures.ts";
 
 export const EVENT_KINDS = ["connected", "disconnected", "subscribed", "refused", "gap", "quota"] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
@@ -33,11 +34,9 @@ const SHOWN_MAX = 256;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What has been told of one session. */
-interface Told {
-  gap: number;
-  quota: number;
-}
+const COUNTED = ["gap", "quota"] as const;
+/** Messages that one session, or all of them, did not get. */
+type Counts = Record<(typeof COUNTED)[number], number>;
 
 export class Events implements HostObserver {
   private readonly host: Host;
@@ -48,8 +47,11 @@ export class Events implements HostObserver {
   /** Events of the present second, by kind. */
   private readonly counts = new Map<EventKind, number>();
   private waiting: { readonly topic: string; readonly text: string }[] = [];
-  private readonly told = new WeakMap<Session, Told>();
-  private readonly all: Told;
+  private isLooking = false;
+  /** What has been told of each session, and in all. */
+  private readonly told = new WeakMap<Session, Counts>();
+  private readonly all: Counts;
+  private readonly matched: number[] = [];
 
   constructor(host: Host, { topic, events, intervalMs }: EventSettings) {
     this.host = host;
@@ -57,8 +59,11 @@ export class Events implements HostObserver {
     this.kinds = new Set(events);
     const { gapMessages, quotaMessages } = host.router.stats;
     this.all = { gap: gapMessages, quota: quotaMessages };
+    for (const session of host.router.sessions.all()) {
+      if (session.gapMessages + session.quotaMessages > 0) this.told.set(session, countsOf(session));
+    }
     const isLooking = this.kinds.has("gap") || this.kinds.has("quota");
-    this.timer = isLooking ? setInterval(() => this.look(), intervalMs) : null;
+    this.timer = isLooking ? setInterval(() => void this.look(), intervalMs) : null;
     host.observer = this;
   }
 
@@ -109,31 +114,37 @@ export class Events implements HostObserver {
   // ---- gaps and quotas
 
   /** Sessions are only gone through when there is something to find. */
-  private look(): void {
+  private async look(): Promise<void> {
+    if (this.isLooking) return;
+    this.isLooking = true;
+    await this.lookAtSessions();
+    this.isLooking = false;
+  }
+
+  private async lookAtSessions(): Promise<void> {
     const { stats, sessions } = this.host.router;
-    const since: Told = {
-      gap: stats.gapMessages - this.all.gap,
-      quota: stats.quotaMessages - this.all.quota,
-    };
-    if (since.gap + since.quota === 0) return;
-    this.all.gap += since.gap;
-    this.all.quota += since.quota;
+    const sums: Counts = { gap: stats.gapMessages, quota: stats.quotaMessages };
+    if (sums.gap === this.all.gap && sums.quota === this.all.quota) return;
+    let seen = 0;
     for (const session of sessions.all()) {
-      const now: Told = { gap: session.gapMessages, quota: session.quotaMessages };
+      if (++seen % SLICE === 0) await turn();
+      const now = countsOf(session);
       if (now.gap + now.quota === 0) continue;
-      const told = this.told.get(session);
-      for (const kind of ["gap", "quota"] as const) {
-        const more = now[kind] - (told?.[kind] ?? 0);
+      const before = this.told.get(session);
+      this.told.set(session, now);
+      for (const kind of COUNTED) {
+        const more = now[kind] - (before?.[kind] ?? 0);
         if (more === 0) continue;
-        since[kind] -= more;
+        this.all[kind] += more;
         this.tell(kind, () => ({ ...whose(session), messages: more, messages_total: now[kind] }));
       }
-      this.told.set(session, now);
     }
-    // Share groups, and sessions that have ended since.
-    for (const kind of ["gap", "quota"] as const) {
-      const more = since[kind];
-      if (more > 0) this.tell(kind, () => ({ messages: more }));
+    // What is left was share groups' and sessions' that have ended since.
+    for (const kind of COUNTED) {
+      const more = sums[kind] - this.all[kind];
+      if (more <= 0) continue;
+      this.all[kind] += more;
+      this.tell(kind, () => ({ messages: more }));
     }
   }
 
@@ -150,7 +161,10 @@ export class Events implements HostObserver {
   }
 
   private isHeard(topic: string): boolean {
-    return this.host.router.filters.resolveTopic(topic).filters.length > 0;
+    const { matched } = this;
+    matched.length = 0;
+    this.host.router.filters.tree.match(topic, matched);
+    return matched.length > 0;
   }
 
   /** Publishes it when whatever goes on is over. */
@@ -176,6 +190,10 @@ export class Events implements HostObserver {
     const counts = suppressed.map(([kind, count]) => [kind, count - EVENTS_PER_SECOND]);
     this.put(`${this.topic}/suppressed`, "suppressed", Object.fromEntries(counts));
   }
+}
+
+function countsOf({ gapMessages, quotaMessages }: Session): Counts {
+  return { gap: gapMessages, quota: quotaMessages };
 }
 
 function who(connection: Connection): Fields {

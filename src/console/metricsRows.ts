@@ -239,6 +239,12 @@ export const ROWS: readonly Row[] = [
   // ---- the log and memory
   gauge("retained_messages", "Retained messages.", ({ host }) => host.router.retained.count),
   gauge("log_segments", "Segments of the log that hold messages.", ({ figures }) => figures.liveSegments),
+  gauge(
+    "log_spare_segments",
+    "Segments that are kept for reuse.",
+    ({ host, figures }) =>
+      host.router.log.segments.filter((segment) => segment !== null).length - figures.liveSegments,
+  ),
   gauge("log_messages", "Messages that the log holds.", ({ figures }) => figures.logMessages),
   gauge("log_bytes", "Bytes of messages that the log holds.", ({ figures }) => figures.logBytes),
   gauge("log_free_bytes", "Bytes that the log has left.", ({ host }) => host.router.log.freeBytes),
