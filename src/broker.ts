@@ -52,6 +52,9 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
+/** So many handshakes leave garbage that is worth a collection, once they have come to an end for so long. */
+const COLLECT_AFTER = 1000;
+const COLLECT_MS = 250;
 /** How long stop() waits for subscribers to take what was acknowledged. */
 const DRAIN_MS = 2000;
 /** How long it waits for sockets to close. */
@@ -118,7 +121,19 @@ export async function startBroker(
     host.reauthorise(() => new Promise((resolve) => void setImmediate(resolve)));
   const watchAccess = (): (() => void) => opened?.watch(files, () => void reauthorise()) ?? (() => {});
   let unwatchAccess = watchAccess();
+  let settled = 0;
+  let collected = 0;
+  /** Many clients have connected and no more do: what their handshakes left is given back. */
+  const collect = (): void => {
+    const { accepted } = host.stats;
+    if (accepted === settled && accepted - collected >= COLLECT_AFTER) {
+      collected = accepted;
+      Bun.gc(true);
+    }
+    settled = accepted;
+  };
   const timers = [
+    setInterval(collect, COLLECT_MS),
     setInterval(() => host.tick(), TICK_MS),
     setInterval(() => files.look(), WATCH_MS),
     setInterval(() => log.tellDropped(), WARNING_MS),

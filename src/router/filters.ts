@@ -70,6 +70,8 @@ export class Route {
   readonly filters: readonly FilterState[];
   /** At most half of its healthy readers were in debt when that was last looked at, ms. */
   fewInDebt = false;
+  /** It had any, beside those that wait for acknowledgements. */
+  hasHealthy = false;
   judgedMs = Number.NEGATIVE_INFINITY;
 
   constructor(id: number, filters: readonly FilterState[]) {

@@ -5,9 +5,10 @@
 // waits for acknowledgements holds nobody until it nears its queue's quota, and one that does not move nobody at all:
 // it lags. Debts are per filter, so a flood on one filter never holds the publishers of another.
 //
-// An outlier is one of the few that are in debt among the healthy readers of the traffic that it shares: of all filters
-// that its publishers' messages go to. It may owe more than others do. Once it has kept publishers waiting for most of
-// `stallMs`, or moves not at all for a moment, it is left behind, and holds nobody until it has caught up.
+// An outlier is one of the few that are in debt among the healthy readers of its filter: it may owe more than others
+// do, and is left behind when it moves not at all for a moment. One of the few in debt among the healthy readers of
+// all the traffic that it shares, of every filter that its publishers' messages go to, is left behind once it has kept
+// publishers waiting for most of ten times `stallMs`. Who is left behind holds nobody until it has caught up.
 
 import type { Clock } from "../base/clock.ts";
 import type { Postings } from "../log/postings.ts";
@@ -33,6 +34,8 @@ const DEBT_BYTES_MIN = 256 * 1024;
 const OUTLIER_STALL_MS = 25;
 /** An outlier may owe so many debts before publishers wait for it. */
 const OUTLIER_DEBTS = 4;
+/** An outlier that keeps publishers waiting for so many times `stallMs` in all is left behind. */
+const HELD_STALLS = 10;
 /** So long a judgement over the readers of a route is good enough. */
 const JUDGED_MS = 1;
 /** Of a session's quota: publishers wait for a client that acknowledges when it is owed more. */
@@ -125,25 +128,43 @@ export class Pacing {
     const total = this.postings.bytes[state.id]!;
     const now = this.clock.nowMs();
     const isOutlier = state.shared !== null && this.areFewInDebt(state.shared, now);
-    const patience = isOutlier ? OUTLIER_STALL_MS : this.stallMs;
-    const allowed = isOutlier ? OUTLIER_DEBTS * this.debtBytes : 0;
+    const isOutlierHere = this.areFewHere(state, total);
+    const patience = isOutlierHere ? OUTLIER_STALL_MS : this.stallMs;
+    const allowed = isOutlierHere ? OUTLIER_DEBTS * this.debtBytes : 0;
     let slowest = total;
     for (const subscription of state.subscriptions) {
       const { reader } = subscription;
-      if (subscription.segment === null || reader.isLeftBehind) continue;
+      if (subscription.segment === null || reader.isLeftBehind || reader.state === ReaderState.Offline)
+        continue;
       const got = bytesGot(subscription);
-      if (reader.state === ReaderState.WindowFull) {
-        if (got < slowest && this.nearsQuota(subscription, total - got, now)) slowest = got;
+      const isWaiting = reader.state === ReaderState.WindowFull;
+      if (!isWaiting && now - reader.progressMs > patience) {
+        reader.isLeftBehind = total - got > this.debtBytes;
         continue;
       }
-      if (reader.state !== ReaderState.SocketFull && reader.state !== ReaderState.Ready) continue;
-      if (now - reader.progressMs > patience) reader.isLeftBehind = total - got > this.debtBytes;
-      else if (total - got > allowed) {
-        if (isOutlier && heldMs > 0) reader.isLeftBehind = this.hasHeldLong(reader, now, heldMs);
-        if (got < slowest && !reader.isLeftBehind) slowest = got;
-      }
+      const isHolding = isWaiting
+        ? this.nearsQuota(subscription, total - got, now)
+        : reader.state !== ReaderState.CaughtUp && total - got > allowed;
+      if (!isHolding) continue;
+      const hasOthers = !isWaiting || (state.shared?.hasHealthy ?? false);
+      if (isOutlier && hasOthers && heldMs > 0) reader.isLeftBehind = this.hasHeldLong(reader, now, heldMs);
+      if (got < slowest && !reader.isLeftBehind) slowest = got;
     }
     return slowest;
+  }
+
+  /** At most half of the filter's own healthy readers are in debt. */
+  private areFewHere({ subscriptions }: FilterState, total: number): boolean {
+    let healthy = 0;
+    let indebted = 0;
+    for (const subscription of subscriptions) {
+      const { reader } = subscription;
+      if (reader.state === ReaderState.Offline || reader.state === ReaderState.WindowFull) continue;
+      if (reader.isLeftBehind) continue;
+      healthy++;
+      if (subscription.segment !== null && total - bytesGot(subscription) > this.debtBytes / 2) indebted++;
+    }
+    return indebted * 2 <= healthy;
   }
 
   /**
@@ -181,20 +202,21 @@ export class Pacing {
       }
     }
     route.fewInDebt = indebted * 2 <= healthy;
+    route.hasHealthy = healthy > 0;
     route.judgedMs = now;
     return route.fewInDebt;
   }
 
   /**
    * Publishers have waited for this reader in the last `heldMs`. True when it kept them waiting for longer than
-   * `stallMs` in all, what they did not wait for it since then set off against it: with it they would have less than
-   * half the speed.
+   * HELD_STALLS times `stallMs` in all, what they did not wait for it since then set off against it: with it they
+   * would have less than half the speed.
    */
   private hasHeldLong(reader: Reader, now: number, heldMs: number): boolean {
     const from = Math.max(reader.heldBackToMs, now - heldMs);
     reader.heldBackMs = Math.max(0, reader.heldBackMs - (from - reader.heldBackToMs)) + now - from;
     reader.heldBackToMs = now;
-    return reader.heldBackMs > this.stallMs;
+    return reader.heldBackMs > HELD_STALLS * this.stallMs;
   }
 
   /**

@@ -86,7 +86,7 @@ export class Replays {
     const charged = session.charge(this.budget, cost);
     assert(charged, "there was room for the claim");
     const matcher = compileFilter(filter);
-    session.replays.push({
+    const replay: Replay = {
       filter,
       rule,
       matches: (bytes, at, to) => matcher.matches(bytes, at, to),
@@ -97,7 +97,9 @@ export class Replays {
       slot,
       end,
       cost,
-    });
+    };
+    if (session.replays.length === 0) session.replays = [replay];
+    else session.replays.push(replay);
     this.more(session);
   }
 

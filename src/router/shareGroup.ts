@@ -111,7 +111,8 @@ export class ShareGroups {
     if (member !== undefined) member.options = options;
     else {
       group.members.push({ session, options });
-      session.groups.push(group);
+      if (session.groups.length === 0) session.groups = [group];
+      else session.groups.push(group);
     }
     this.stir(group);
   }

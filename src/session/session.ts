@@ -73,6 +73,9 @@ export const ALIAS_COST = 256;
 
 export const EXPIRY_NEVER = 0xffff_ffff;
 
+/** What most sessions have of most things; the first one takes an array of its own. */
+const NONE = Object.freeze([]) as unknown as never[];
+
 export class Session {
   readonly number: number;
   readonly clientIdentifier: string;
@@ -113,20 +116,20 @@ export class Session {
   /** Packet Identifiers of QoS 2 messages from the client that wait for PUBREL; null when there are none. */
   received: Set<number> | null = null;
   /** Messages in flight that the client must get again, oldest first; `redelivered` of them have left. */
-  redelivery: InflightMessage[] = [];
+  redelivery: readonly InflightMessage[] = NONE;
   redelivered = 0;
   /** Messages sent again on this connection and not settled yet, while redelivery lasts. */
   resent = 0;
   /** Carries retained messages for new subscriptions; made when first needed. */
   inbox: Subscription | null = null;
   /** Retained messages still to be put into the inbox. */
-  replays: Replay[] = [];
+  replays: Replay[] = NONE;
   /** QoS 0 messages below this Offset were published while nobody was connected: they are not delivered. */
   qos0From = 0;
   /** Budgeted bytes of this session. */
   cost = 0;
   /** Share groups that the session is a member of. */
-  groups: GroupMembership[] = [];
+  groups: GroupMembership[] = NONE;
   /** When the client last settled a message, or connected, ms. */
   acknowledgedMs = 0;
   /** Outgoing Topic Aliases of the present connection, by topic. */

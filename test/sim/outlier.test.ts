@@ -7,7 +7,7 @@ import { scenario } from "./scenario.ts";
 import { Scene } from "./scene.ts";
 import { MIB } from "./world.ts";
 
-const STALL_MS = 1_000;
+const STALL_MS = 100;
 const STEP_MS = 10;
 const MESSAGE_BYTES = 2_000;
 /** Messages that one publisher has to send in one step: 5 MB/s. */

@@ -76,14 +76,14 @@ describe("MatchCache", () => {
     for (const topic of ["a", "abcde", "abcdefghij"]) {
       const bytes = Buffer.from(topic);
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-      const valueOf = (owner: number): number => cache.lookup(view, 0, bytes.length, owner);
+      const found = (owner: number): number => cache.lookup(view, 0, bytes.length, owner);
       owners.forEach((owner, value) => {
-        expect(valueOf(owner)).toBe(CACHE_MISS);
+        expect(found(owner)).toBe(CACHE_MISS);
         cache.insert(view, 0, bytes.length, value, owner);
       });
-      expect(owners.map(valueOf)).toEqual([0, 1, 2, 3, 4]);
+      expect(owners.map((owner) => found(owner))).toEqual([0, 1, 2, 3, 4]);
       cache.insert(view, 0, bytes.length, 9, 2);
-      expect(owners.map(valueOf)).toEqual([0, 9, 2, 3, 4]);
+      expect(owners.map((owner) => found(owner))).toEqual([0, 9, 2, 3, 4]);
     }
     expect([cache.count, cache.evictions]).toEqual([15, 0]);
     expect(cache.bytes).toBe(new MatchCache({ entries: 64, keyBytesMax: 16 }).bytes + 64 * 8);
