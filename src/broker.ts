@@ -52,8 +52,12 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
-/** So many handshakes leave garbage that is worth a collection, once they have come to an end for so long. */
+/**
+ * So many handshakes, and this part of the clients that are connected, leave garbage that is worth a collection, once
+ * none has begun for so long.
+ */
 const COLLECT_AFTER = 1000;
+const COLLECT_SHARE = 1 / 4;
 const COLLECT_MS = 250;
 /** How long stop() waits for subscribers to take what was acknowledged. */
 const DRAIN_MS = 2000;
@@ -126,7 +130,8 @@ export async function startBroker(
   /** Many clients have connected and no more do: what their handshakes left is given back. */
   const collect = (): void => {
     const { accepted } = host.stats;
-    if (accepted === settled && accepted - collected >= COLLECT_AFTER) {
+    const enough = Math.max(COLLECT_AFTER, host.open.size * COLLECT_SHARE);
+    if (accepted === settled && accepted - collected >= enough) {
       collected = accepted;
       Bun.gc(true);
     }
