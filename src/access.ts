@@ -16,9 +16,12 @@ import type { Authenticate } from "./auth/embedded.ts";
 import { FileError } from "./auth/passwordFile.ts";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
+import { unreadableText } from "./base/unreadable.ts";
 import type { AuthorizationSettings } from "./config/aclSettings.ts";
 import { asksNobody } from "./config/authSettings.ts";
+import { fileProblem, type PlaceOf, placeOfKey } from "./config/filePlace.ts";
 import type { FileWatch } from "./config/fileWatch.ts";
+import { sectionPath } from "./config/listeners.ts";
 import { ConfigError } from "./config/problems.ts";
 import type { BrokerSettings } from "./config/settings.ts";
 import type { ListenerSettings } from "./net/settings.ts";
@@ -26,8 +29,11 @@ import type { ListenerSettings } from "./net/settings.ts";
 export interface BrokerAccess {
   readonly access: AccessControl;
   readonly authentication: Authentication;
-  /** Loads each file anew when it has changed; `changed` is called when what it says is in force. */
-  watch(files: FileWatch, changed: () => void): () => void;
+  /**
+   * Loads each file anew when it has changed; `changed` is called when what it says is in force. `placeOf` says where
+   * the configuration in force names it.
+   */
+  watch(files: FileWatch, changed: () => void, placeOf?: PlaceOf): () => void;
   /** Other rules of the configuration are in force from now on; the file of rules stays the one that it is. */
   authorize(settings: AuthorizationSettings): void;
 }
@@ -41,7 +47,7 @@ export interface AccessParts {
 
 /** Null when everybody may connect and do everything: nothing is asked then. Throws ConfigError for wrong files. */
 export async function openAccess(settings: BrokerSettings, parts: AccessParts): Promise<BrokerAccess | null> {
-  const { auth, authorization, listeners } = settings;
+  const { auth, authorization, listeners, placeOf } = settings;
   const isOpen = listeners.every((listener) => asksNobody(listener, auth) && !isTenantRuled(listener));
   if (isOpen && !hasRules(authorization) && parts.authenticate === undefined) return null;
   const rules = new Rules(authorization);
@@ -52,7 +58,11 @@ export async function openAccess(settings: BrokerSettings, parts: AccessParts): 
   };
   const listenerOf = (listener: ListenerSettings): AuthListener => {
     const isFree = asksNobody(listener, auth) && parts.authenticate === undefined;
-    return authListener(listener, listener.allowAnonymous ?? isFree);
+    const path = [...sectionPath(listener), "connections", "auth"];
+    return {
+      ...authListener(listener, listener.allowAnonymous ?? isFree),
+      placeOfUser: (user) => placeOfKey(placeOf, [...path, user]),
+    };
   };
   const problems: string[] = [];
   const authentication = await attempted(problems, () =>
@@ -60,17 +70,17 @@ export async function openAccess(settings: BrokerSettings, parts: AccessParts): 
   );
   if (authentication === undefined) throw new ConfigError(problems);
   const all = [...authentication.files, ...rules.files];
-  for (const file of all) problems.push(...(await load(file)));
+  for (const file of all) problems.push(...(await load(file, placeOf)));
   if (problems.length > 0) throw new ConfigError(problems);
   const { logger } = parts;
   return {
     access: authentication.access,
     authentication,
     authorize: (settings) => rules.replace(settings),
-    watch(files, changed) {
+    watch(files, changed, placeOf) {
       const ends = all.map((file) =>
         files.watch([file.path], () => {
-          void reloaded(file, logger).then((isLoaded) => {
+          void reloaded(file, logger, placeOf).then((isLoaded) => {
             if (!isLoaded) return;
             authentication.forget();
             changed();
@@ -124,7 +134,9 @@ class Rules {
   private fileAt(path: string): AuthFile {
     return {
       path,
+      key: ["authorization", "acl_file"],
       what: "the file of rules",
+      advice: "make it, or leave the key out",
       load: async (text) => {
         this.fromFile = parseAclFile(text, path);
         this.replace(this.settings);
@@ -141,20 +153,25 @@ class Rules {
 }
 
 /** What is wrong with the file; nothing when it is in force now. */
-async function load(file: AuthFile, isAgain = false): Promise<readonly string[]> {
+async function load(
+  file: AuthFile,
+  placeOf: PlaceOf | undefined,
+  isAgain = false,
+): Promise<readonly string[]> {
+  const told = (problem: string): string => fileProblem(placeOf, file.key, file.path, problem);
   try {
     const text = readFileSync(file.path, "utf8");
-    if (isAgain && text === "") return [`${file.path}: is empty, as while it is being written`];
+    if (isAgain && text === "") return [told("it is empty, as while it is being written")];
     await file.load(text);
     return [];
   } catch (error) {
-    return problemsOf(error, file);
+    return problemsOf(error, file).map(told);
   }
 }
 
 /** Says what became of the file; what was loaded before stays when it is not good. */
-async function reloaded(file: AuthFile, logger: Logger): Promise<boolean> {
-  const problems = await load(file, true);
+async function reloaded(file: AuthFile, logger: Logger, placeOf: PlaceOf | undefined): Promise<boolean> {
+  const problems = await load(file, placeOf, true);
   const { path, what } = file;
   if (problems.length === 0) logger.info({ path }, `${what} is loaded anew: ${path}`);
   for (const problem of problems)
@@ -172,9 +189,9 @@ async function attempted<T>(problems: string[], make: () => Promise<T>): Promise
   }
 }
 
-function problemsOf(error: unknown, { path }: AuthFile): readonly string[] {
+function problemsOf(error: unknown, { path, advice }: AuthFile): readonly string[] {
   if (error instanceof FileError) return error.problems;
-  const { code } = error as { code?: unknown };
-  if (typeof code !== "string") throw error;
-  return [`${path}: cannot be read: ${code === "ENOENT" ? "there is no such file" : code}`];
+  const text = unreadableText(error, path);
+  if (text === undefined) throw error;
+  return [(error as { code?: unknown }).code === "ENOENT" ? `${text}; ${advice}` : text];
 }

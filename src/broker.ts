@@ -6,6 +6,7 @@ import type { Authenticate } from "./auth/embedded.ts";
 import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import { FileWatch, WATCH_MS } from "./config/fileWatch.ts";
+import type { PlaceOf } from "./config/filePlace.ts";
 import type { BrokerSettings } from "./config/settings.ts";
 import type { Access } from "./net/access.ts";
 import { Listeners } from "./listeners.ts";
@@ -120,10 +121,12 @@ export async function startBroker(
   log.host = host;
   const files = new FileWatch();
   const listeners = new Listeners(host, files, logger);
-  await listeners.start(settings.listeners);
+  await listeners.start(settings);
   const reauthorise = (): Promise<void> =>
     host.reauthorise(() => new Promise((resolve) => void setImmediate(resolve)));
-  const watchAccess = (): (() => void) => opened?.watch(files, () => void reauthorise()) ?? (() => {});
+  const placeOf: PlaceOf = (path) => present.placeOf?.(path) ?? "the configuration";
+  const watchAccess = (): (() => void) =>
+    opened?.watch(files, () => void reauthorise(), placeOf) ?? (() => {});
   let unwatchAccess = watchAccess();
   let settled = 0;
   let collected = 0;
@@ -148,7 +151,7 @@ export async function startBroker(
     const isOther = given === null && !isSameAccess(present, next);
     const hasOtherRules = !Bun.deepEquals(present.authorization, next.authorization);
     const other = isOther ? await openAccess(next, parts) : opened;
-    (await listeners.prepare(next.listeners))();
+    (await listeners.prepare(next))();
     present = next;
     host.limit(next.router.connectionsMax);
     host.router.ingest.cutsDenied = next.authorization.refusedPublish === "disconnect";

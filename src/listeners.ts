@@ -2,7 +2,11 @@
 // stays: a listener that goes takes no further connections, and that is all.
 
 import type { Logger } from "./base/logger.ts";
+import { fileProblem, type PlaceOf } from "./config/filePlace.ts";
 import type { FileWatch } from "./config/fileWatch.ts";
+import { sectionPath } from "./config/listeners.ts";
+import { ConfigError } from "./config/problems.ts";
+import type { BrokerSettings } from "./config/settings.ts";
 import type { Host } from "./net/host.ts";
 import { Listener } from "./net/listener.ts";
 import type { ListenerSettings } from "./net/settings.ts";
@@ -13,6 +17,7 @@ export class Listeners {
   private readonly files: FileWatch;
   private readonly logger: Logger;
   private all: Listener[] = [];
+  private placeOf: PlaceOf | undefined;
   private readonly unwatch = new Map<Listener, () => void>();
 
   constructor(host: Host, files: FileWatch, logger: Logger) {
@@ -25,8 +30,11 @@ export class Listeners {
     return this.all[Symbol.iterator]();
   }
 
-  /** Rejects with the error of the first that cannot listen, with its `address` and `section`; then none does. */
-  async start(settings: readonly ListenerSettings[]): Promise<void> {
+  /**
+   * Rejects with the error of the first that cannot listen, with its `address` and `section`, or with ConfigError for a
+   * file of TLS; then none does.
+   */
+  async start(settings: Pick<BrokerSettings, "listeners" | "placeOf">): Promise<void> {
     (await this.prepare(settings))();
   }
 
@@ -34,12 +42,12 @@ export class Listeners {
    * Makes ready what `settings` want: new addresses are listened on, files of TLS are read. Returns what puts it in
    * force, and gives up what is not wanted any more. Rejects as start() does; then nothing has changed.
    */
-  async prepare(settings: readonly ListenerSettings[]): Promise<() => void> {
+  async prepare(settings: Pick<BrokerSettings, "listeners" | "placeOf">): Promise<() => void> {
     const kept: Listener[] = [];
     const started: Listener[] = [];
     const changes: (() => void)[] = [];
     const wanted: Listener[] = [];
-    for (const one of settings) {
+    for (const one of settings.listeners) {
       try {
         const known = this.all.find((listener) => isSamePlace(listener.settings, one));
         if (known === undefined) {
@@ -54,12 +62,13 @@ export class Listeners {
         }
       } catch (error) {
         for (const listener of started) listener.stop();
-        if (error instanceof TlsFileError) throw error;
+        if (error instanceof TlsFileError) throw new ConfigError([tlsProblem(error, one, settings.placeOf)]);
         const address = one.transport.unix?.path ?? `${one.host}:${one.port}`;
         throw Object.assign(error as Error, { address, section: one.section });
       }
     }
     return () => {
+      this.placeOf = settings.placeOf;
       for (const listener of this.all) {
         this.unwatch.get(listener)?.();
         this.unwatch.delete(listener);
@@ -94,13 +103,20 @@ export class Listeners {
       for (const warning of listener.tlsKit?.warnings ?? []) this.logger.warn({ listener: section }, warning);
     } catch (error) {
       if (!(error instanceof TlsFileError)) throw error;
-      const { path, reason } = error;
-      this.logger.error(
-        { listener: section, path },
-        `[${section}.tls] ${path}: ${reason}; what was loaded before stays`,
-      );
+      const text = tlsProblem(error, listener.settings, this.placeOf);
+      this.logger.error({ listener: section, path: error.path }, `${text}; what was loaded before stays`);
     }
   }
+}
+
+function tlsProblem(
+  { key, index, path, reason }: TlsFileError,
+  listener: ListenerSettings,
+  placeOf: PlaceOf | undefined,
+): string {
+  const section = [...sectionPath(listener), "tls"];
+  const at = index < 0 ? [...section, key] : [...section, "sni", index, key];
+  return fileProblem(placeOf, at, path, reason);
 }
 
 /** The socket that listens can stay. A port that the system chose is any port. */

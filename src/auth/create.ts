@@ -31,11 +31,17 @@ export interface AuthListener {
   /** Where clients may show certificates: what of one is a user's name. */
   readonly identity: CertificateIdentity | null;
   readonly tenantFromOrganization: boolean;
+  /** How messages name a user's place in the table; by the section alone unless given. */
+  readonly placeOfUser?: (user: string) => string;
 }
 
 /** A file that is read at the start and again when it changes. */
 export interface AuthFile {
   readonly path: string;
+  /** The key of the configuration that names it. */
+  readonly key: readonly string[];
+  /** What to do where there is none. */
+  readonly advice: string;
   /** For messages: "the password file". */
   readonly what: string;
   /** Takes the text of the file. Rejects with FileError when it is not good, and then nothing changes. */
@@ -96,7 +102,8 @@ export async function createAuthentication(
   if (settings.file !== null && fileList !== null) {
     const path = settings.file;
     const load = async (text: string): Promise<void> => fileList.replace(parsePasswordFile(text, path));
-    files.push({ path, what: "the password file", load });
+    const advice = `make it with \`millrace passwd -c ${path} USER\``;
+    files.push({ path, key: ["auth", "file", "path"], what: "the password file", advice, load });
     shared.set("file", fileList);
   }
   if (settings.jwt !== null) {
@@ -163,14 +170,14 @@ function chainOf(
 }
 
 function tableOf(
-  { section, users }: AuthListener,
+  { section, users, placeOfUser }: AuthListener,
   newList: (name: string) => UserList,
   secret: Secret,
   logger: Logger,
 ): UserList | null {
   if (users === null) return null;
   const where = `[${section}.connections] auth`;
-  const table = readTable(users, where, secret);
+  const table = readTable(users, placeOfUser ?? (() => where), secret);
   if (table.plain > 0) {
     const advice = "a hash, as `millrace passwd` writes it, does as well";
     const text = `${table.plain} passwords stand in plain text in the configuration; ${advice}`;

@@ -11,6 +11,13 @@ import { type FileKeys, JwksFileKeys, JwksUrlKeys, type JwtKeys, PemKeys, Secret
 /** How often the log is told that keys cannot be fetched. */
 const WARNING_MS = 60_000;
 
+/** The key that names a file of each kind, and what to do where there is none. */
+const FILES = {
+  secret: ["secret_file", "put the secret that the issuer signs with there"],
+  pem: ["public_key_file", "put the issuer's public key or certificate there"],
+  jwks: ["jwks_file", "put the issuer's key set there"],
+} as const;
+
 interface Parts {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -27,9 +34,11 @@ export function createJwt(settings: JwtSettings, parts: Parts): CreatedJwt {
     return { authenticator: new JwtAuthenticator(settings, keys, parts.clock), files };
   };
   if (key.kind === "url") return made(urlKeys(key.url, settings.jwksRefreshMs, parts), []);
-  const { path } = key;
-  const keys = fileKeys(key.kind, path, settings);
-  return made(keys, [{ path, what: "the keys of tokens", load: (text) => keys.load(text) }]);
+  const { kind, path } = key;
+  const keys = fileKeys(kind, path, settings);
+  const load = (text: string): Promise<void> => keys.load(text);
+  const [name, advice] = FILES[kind];
+  return made(keys, [{ path, key: ["auth", "jwt", name], what: "the keys of tokens", advice, load }]);
 }
 
 function fileKeys(kind: "secret" | "pem" | "jwks", path: string, { algorithms }: JwtSettings): FileKeys {

@@ -98,17 +98,21 @@ export interface Table {
 }
 
 /**
- * The users of a configuration's table, user → password or hash; `where` is how messages call it. Throws FileError for
- * what was meant as a hash and is none.
+ * The users of a configuration's table, user → password or hash; `placeOf` is how messages name a user's place in it.
+ * Throws FileError for what was meant as a hash and is none.
  */
-export function readTable(table: ReadonlyMap<string, string>, where: string, secret: Secret): Table {
+export function readTable(
+  table: ReadonlyMap<string, string>,
+  placeOf: (user: string) => string,
+  secret: Secret,
+): Table {
   const users = new Map<string, Credentials>();
   const problems: string[] = [];
   let plain = 0;
   for (const [user, text] of table) {
     let password = parsePasswordHash(text);
     if (password === null && looksLikeHash(text))
-      problems.push(`${where}: user ${shown(user)} has a hash that cannot be read`);
+      problems.push(`${placeOf(user)}: user ${shown(user)} has a hash that cannot be read`);
     if (password === null) {
       plain++;
       password = { kind: "plain", digest: secret.digest(Buffer.from(text)), secret };

@@ -155,7 +155,8 @@ function checkPath(
   problem(document, at, `${keyText(at)}: ${path} is taken by [${other.section}] (${where})`);
 }
 
-function sectionPath(listener: ListenerSettings): string[] {
+/** `["v4", "1"]`: a listener's section as a path. */
+export function sectionPath(listener: Pick<ListenerSettings, "section">): string[] {
   const dot = listener.section.indexOf(".");
   return [listener.section.slice(0, dot), listener.section.slice(dot + 1)];
 }

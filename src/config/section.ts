@@ -55,6 +55,11 @@ export function placeText(document: Document, path: Path): string {
   return document.variables.nameOf(path) ?? `line ${document.lines.lineOf(path)}`;
 }
 
+/** `millrace.toml:12`, or the variable that set it. */
+export function headText(document: Document, path: Path): string {
+  return document.variables.nameOf(path) ?? `${document.file}:${document.lines.lineOf(path)}`;
+}
+
 /**
  * The values of `table`, which stands at `path`. A wrong value is reported and replaced by its default, so that
  * reading goes on; the caller throws in the end if there was any problem. `children` names keys that others read.

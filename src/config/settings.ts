@@ -5,6 +5,7 @@ import type { ListenerSettings } from "../net/settings.ts";
 import type { FilterRetention, RouterSettings } from "../router/settings.ts";
 import { AUTHORIZATION_SECTIONS, type AuthorizationSettings, readAuthorization } from "./aclSettings.ts";
 import { AUTH_SECTION, checkListenerAuth, readAuth } from "./authSettings.ts";
+import type { PlaceOf } from "./filePlace.ts";
 import type { ValuesOf } from "./key.ts";
 import { ROUTER_KEYS, SEGMENT_KEYS, TOP_KEYS } from "./keys.ts";
 import { LATER_SECTIONS, warnOfLaterSection } from "./later.ts";
@@ -12,7 +13,7 @@ import { checkLinks, LINK_SECTIONS } from "./links.ts";
 import { checkAddresses, LISTENER_SECTIONS, MEMORY_SHARE, readListeners } from "./listeners.ts";
 import { keyText, nearest } from "./problems.ts";
 import type { Document } from "./section.ts";
-import { problem, readSection, tableAt } from "./section.ts";
+import { headText, problem, readSection, tableAt } from "./section.ts";
 import { readServices, SERVICE_SECTIONS, type ServiceSettings } from "./serviceSettings.ts";
 import { isPlainFilter, isTable, sizeText } from "./values.ts";
 
@@ -24,6 +25,8 @@ export interface BrokerSettings {
   readonly services: ServiceSettings;
   /** TLS handshakes at one time; the host's own limit unless given. */
   readonly handshakesMax?: number;
+  /** For messages; absent where the settings were read from nowhere. */
+  readonly placeOf?: PlaceOf;
 }
 
 type Table = Readonly<Record<string, unknown>>;
@@ -58,7 +61,15 @@ export function readSettings(document: Document, root: Table): BrokerSettings {
       'no listener is left to start: add a section such as [v4.1] with listen = "0.0.0.0:1883"',
     );
   }
-  return { router, listeners, auth, authorization, services, handshakesMax: values.max_handshakes };
+  return {
+    router,
+    listeners,
+    auth,
+    authorization,
+    services,
+    handshakesMax: values.max_handshakes,
+    placeOf: (path) => headText(document, path),
+  };
 }
 
 /** The top-level keys alone; an unknown section is reported here, with the one that was probably meant. */

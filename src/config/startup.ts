@@ -2,7 +2,6 @@
 
 import type { Logger } from "../base/logger.ts";
 import type { ListenerSettings, ProtocolLevel } from "../net/settings.ts";
-import { TlsFileError } from "../net/tlsKit.ts";
 import { type TransportSettings, transportNames } from "../net/transport.ts";
 import { asksNobody, openListenerText } from "./authSettings.ts";
 import type { LoadedConfig } from "./load.ts";
@@ -106,7 +105,6 @@ export function startFailure(error: unknown, listeners: readonly ListenerSetting
     const head = count === 1 ? "" : `the configuration has ${count} problems\n`;
     return `${head}${error.message}`;
   }
-  if (error instanceof TlsFileError) return error.message;
   if (!(error instanceof Error)) return undefined;
   const { code, address, section } = error as ListenError;
   if (typeof address !== "string") return undefined;

@@ -10,6 +10,7 @@ import type {
   TransportSettings,
 } from "../net/transport.ts";
 import { isOrigin } from "../net/webSocketSettings.ts";
+import { fileProblem } from "./filePlace.ts";
 import type { Endpoint, ValuesOf } from "./key.ts";
 import { keyText, valueText } from "./problems.ts";
 import { type Document, problem, readSection, tableAt, warning } from "./section.ts";
@@ -173,7 +174,7 @@ function checkFiles(document: Document, path: Path, settings: TlsSettings): void
     if (!(error instanceof TlsFileError)) throw error;
     const section = error.index < 0 ? path : [...path, "sni", error.index];
     const at = [...section, error.key];
-    problem(document, at, `${keyText(at)} = ${JSON.stringify(error.path)}: ${error.reason}`);
+    problem(document, at, fileProblem(undefined, at, error.path, error.reason));
   }
 }
 

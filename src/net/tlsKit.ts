@@ -5,6 +5,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
+import { unreadableText } from "../base/unreadable.ts";
 import type { CertificateFiles, TlsSettings } from "./transport.ts";
 
 /** What is wrong with one of the files. */
@@ -136,17 +137,9 @@ function read(file: TlsFile): string {
     const bytes = readFileSync(file.path);
     if (bytes.length <= FILE_BYTES_MAX) return bytes.toString("latin1");
   } catch (error) {
-    throw new TlsFileError(file, `it cannot be read: ${readFailure(error)}`);
+    throw new TlsFileError(file, unreadableText(error, file.path) ?? "it cannot be read");
   }
   throw new TlsFileError(file, "it is too large to be what it is said to be");
-}
-
-function readFailure(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === "ENOENT") return "there is no such file";
-  if (code === "EACCES" || code === "EPERM") return "this process may not";
-  if (code === "EISDIR") return "it is a folder";
-  return message;
 }
 
 /** At least one. */

@@ -107,10 +107,19 @@ test("check-config looks into the files of users and rules that are named, as th
   const listener = '[v4.1]\nlisten = "127.0.0.1:0"\n';
   const wrong = write("users.wrong", "alice:$7$nonsense\n");
   const rows = [
-    [`[auth.file]\npath = "/nowhere/users"\n`, "/nowhere/users: cannot be read: there is no such file"],
+    [
+      `[auth.file]\npath = "/nowhere/users"\n`,
+      `:4: [auth.file] path = "/nowhere/users": it cannot be read: there is no such file`,
+    ],
     [`[auth.file]\npath = "${wrong}"\n`, wrong],
-    [`[authorization]\nacl_file = "/nowhere/acl"\n`, "/nowhere/acl: cannot be read"],
-    [`[auth.jwt]\nsecret_file = "/nowhere/secret"\n`, "/nowhere/secret: cannot be read"],
+    [
+      `[authorization]\nacl_file = "/nowhere/acl"\n`,
+      `:4: [authorization] acl_file = "/nowhere/acl": it cannot be read`,
+    ],
+    [
+      `[auth.jwt]\nsecret_file = "/nowhere/secret"\n`,
+      `:4: [auth.jwt] secret_file = "/nowhere/secret": it cannot be read`,
+    ],
   ] as const;
   for (const [text, expected] of rows) {
     const { status, stderr } = await run(["check-config", write("files.toml", listener + text)]);

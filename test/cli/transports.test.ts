@@ -77,8 +77,14 @@ test("says what listens where and by what; SIGHUP loads files anew, and refuses 
   const errors = lines
     .map(({ msg }) => String(msg))
     .filter((text) => text.endsWith("what was loaded before stays"));
-  const reason = `${live.key}: it holds no private key in PEM, or one with a passphrase; what was loaded before stays`;
+  const problem = "it holds no private key in PEM, or one with a passphrase; what was loaded before stays";
+  const lineOf = (section: string): number => {
+    const above = readFileSync(config, "utf8").split(`[${section}.tls]`)[0] ?? "";
+    return above.split("\n").length + 2;
+  };
   expect(errors.toSorted()).toEqual(
-    ["mqtt.1", "v4.1", "ws.2"].map((section) => `[${section}.tls] ${reason}`),
+    ["mqtt.1", "v4.1", "ws.2"]
+      .map((section) => `${config}:${lineOf(section)}: [${section}.tls] keypath = "${live.key}": ${problem}`)
+      .toSorted(),
   );
 });

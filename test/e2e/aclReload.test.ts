@@ -156,8 +156,9 @@ test("an acl_file that is wrong at the start stops it, and says where", async ()
   const starting = stage.start("topic read a/#/b\nfoo\n");
   const error = await starting.catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(ConfigError);
+  const key = `[authorization] acl_file = "${stage.path}"`;
   expect((error as ConfigError).problems).toEqual([
-    `${stage.path}:1: 'a/#/b' is not a topic filter`,
-    `${stage.path}:2: 'foo' begins no line: there are user, topic and pattern`,
+    `${key}: ${stage.path}:1: 'a/#/b' is not a topic filter`,
+    `${key}: ${stage.path}:2: 'foo' begins no line: there are user, topic and pattern`,
   ]);
 });

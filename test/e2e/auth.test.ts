@@ -92,7 +92,7 @@ describe("a password file", () => {
     );
     await expect(broker({ file: path })).rejects.not.toThrow("hunter2");
     await expect(broker({ file: `${path}x` })).rejects.toThrow(
-      `${path}x: cannot be read: there is no such file`,
+      `[auth.file] path = "${path}x": it cannot be read: there is no such file`,
     );
   });
 

@@ -128,7 +128,8 @@ test("a broken file is refused in one line, and what was loaded stays", async ()
     one.broker.reload();
     expect(lines).toHaveLength(1);
     expect(lines[0]?.level).toBe("error");
-    expect(lines[0]?.message).toStartWith(`[v4.1.tls] ${path}: ${reason}`);
+    const key = path === live.cert ? "certpath" : "keypath";
+    expect(lines[0]?.message).toStartWith(`[v4.1.tls] ${key} = "${path}": ${reason}`);
     expect(lines[0]?.message).toEndWith("; what was loaded before stays");
     expect(await serialAt(one.port)).toBe(serialOf(first));
   }
