@@ -55,7 +55,7 @@ async function start(): Promise<void> {
 
 /** Ends a start that cannot succeed: one message on stderr, exit 1; anything unforeseen is a fault. */
 function refuse(error: unknown, read: ReadConfig | undefined): never {
-  const text = startFailure(error, read?.settings.listeners ?? []);
+  const text = startFailure(error, read?.settings);
   if (text === undefined) fault(error);
   process.stderr.write(`millrace: ${text}\n`);
   exit(EXIT_FAILED);

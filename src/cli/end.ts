@@ -25,7 +25,7 @@ export async function end(): Promise<never> {
 
 /** One message for what was foreseen, a stack for what was not. */
 export async function endFailed(error: unknown): Promise<never> {
-  const text = error instanceof CommandError ? error.message : startFailure(error, []);
+  const text = error instanceof CommandError ? error.message : startFailure(error);
   const fault = error instanceof Error ? (error.stack ?? error.message) : String(error);
   process.stderr.write(`millrace: ${text ?? `a fault of the program: ${fault}`}\n`);
   if (error instanceof CommandError) process.exitCode = error.status;

@@ -11,6 +11,7 @@ import { MEMORY_SHARE } from "../config/listeners.ts";
 import type { ProgramLogger } from "../config/logger.ts";
 import { ConfigError } from "../config/problems.ts";
 import type { ConsoleListener, ServiceSettings } from "../config/serviceSettings.ts";
+import type { BrokerSettings } from "../config/settings.ts";
 import { addressText, logListening, startFailure } from "../config/startup.ts";
 import type { Metrics, PreparedMetrics } from "../console/metrics.ts";
 import type { Operations, ReloadReport } from "../console/ports.ts";
@@ -103,10 +104,12 @@ export class Running {
   }
 
   private async reloadNow(): Promise<ReloadReport> {
+    let settings: BrokerSettings | undefined;
     try {
       const found = findConfig(this.path);
       this.lastText = found.text;
       const read = readConfig(found, process.env);
+      settings = read.settings;
       const before = this.broker.listeners;
       const report = await this.apply(read);
       this.found = found;
@@ -120,7 +123,7 @@ export class Running {
       logListening(this.logger, read.settings, this.broker.listeners.filter(isNew));
       return report;
     } catch (error) {
-      const text = startFailure(error, []) ?? (error instanceof Error ? error.message : String(error));
+      const text = startFailure(error, settings) ?? (error instanceof Error ? error.message : String(error));
       this.logger.error({}, `the configuration is not taken, what was in force stays: ${text}`);
       throw new ReloadError(text);
     }

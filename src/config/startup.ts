@@ -1,9 +1,11 @@
 // What is said at the start: the configuration, the listeners, and the one line of a start that fails.
 
 import type { Logger } from "../base/logger.ts";
-import type { ListenerSettings, ProtocolLevel } from "../net/settings.ts";
+import type { ProtocolLevel } from "../net/settings.ts";
 import { type TransportSettings, transportNames } from "../net/transport.ts";
 import { asksNobody, openListenerText } from "./authSettings.ts";
+import { type PlaceOf, placeOfKey } from "./filePlace.ts";
+import { sectionPath } from "./listeners.ts";
 import type { LoadedConfig } from "./load.ts";
 import type { BrokerSettings } from "./settings.ts";
 import { ConfigError } from "./problems.ts";
@@ -99,7 +101,10 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
 };
 
 /** What stops the start, as lines for people; undefined when `error` is a fault of the program. */
-export function startFailure(error: unknown, listeners: readonly ListenerSettings[]): string | undefined {
+export function startFailure(
+  error: unknown,
+  { listeners, placeOf }: Partial<Pick<BrokerSettings, "listeners" | "placeOf">> = {},
+): string | undefined {
   if (error instanceof ConfigError) {
     const count = error.problems.length;
     const head = count === 1 ? "" : `the configuration has ${count} problems\n`;
@@ -111,15 +116,23 @@ export function startFailure(error: unknown, listeners: readonly ListenerSetting
   const inUse = "somebody listens there: stop that, or choose another path";
   const isPath = address.startsWith("/");
   const reason = isPath && code === "EADDRINUSE" ? inUse : (LISTEN_FAILURES[String(code)] ?? error.message);
-  const listener = listeners.find((candidate) => {
+  const listener = listeners?.find((candidate) => {
     return candidate.section === section || addressText(candidate.host, candidate.port) === address;
   });
   const where = listener === undefined || isPath ? address : addressText(listener.host, listener.port);
   const who = listener === undefined ? "" : `${listener.name} `;
-  const key = [listener && `[${listener.section}] listen`, code]
-    .filter((part) => part !== undefined)
-    .join(", ");
+  const place =
+    listener === undefined
+      ? sectionPlace(placeOf, section)
+      : placeOfKey(placeOf, [...sectionPath(listener), "listen"]);
+  const key = [place, code].filter((part) => part !== undefined).join(", ");
   return `${who}cannot listen on ${where}: ${reason}${key === "" ? "" : ` (${key})`}`;
+}
+
+/** Of the console and of Prometheus, which have one address each. */
+function sectionPlace(placeOf: PlaceOf | undefined, section: unknown): string | undefined {
+  if (typeof section !== "string") return undefined;
+  return placeOf === undefined ? `[${section}]` : `${placeOf([section])}: [${section}]`;
 }
 
 /** What startBroker rejects with when an address cannot be listened on. */

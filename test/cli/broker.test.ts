@@ -39,6 +39,7 @@ test("listens where it says, refuses a port in use, and tells its clients when i
 
   const second = await run(["--config", configFor(port)]);
   expect(second.status).toBe(1);
+  expect(second.stderr).toEndWith(` (${folder}/${port}.toml:3: [v4.1] listen, EADDRINUSE)\n`);
   const message = `millrace: plain cannot listen on 127.0.0.1:${port}: the port is in use: stop what listens there`;
   expect(second.stderr).toStartWith(message);
   expect(second.stderr.trimEnd().split("\n")).toHaveLength(1);
@@ -59,3 +60,16 @@ test("a host that nobody knows is one line, not a fault", async () => {
   expect(status).toBe(1);
   expect(stderr).toStartWith("millrace: v4-1 cannot listen on no.such.host.invalid:1883: ");
 });
+
+for (const section of ["console", "prometheus"]) {
+  test(`an address of [${section}] that is taken is told with its line`, async () => {
+    const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const file = join(folder, `${section}.toml`);
+    writeFileSync(file, `[v4.1]\nlisten = "127.0.0.1:0"\n[${section}]\nlisten = "127.0.0.1:${taken.port}"\n`);
+    const { status, stderr } = await run(["--config", file]);
+    taken.stop(true);
+    expect(status).toBe(1);
+    expect(stderr).toStartWith(`millrace: cannot listen on 127.0.0.1:${taken.port}: the port is in use`);
+    expect(stderr).toEndWith(` (${file}:3: [${section}], EADDRINUSE)\n`);
+  });
+}
