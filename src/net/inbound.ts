@@ -7,6 +7,9 @@
 //   a reader that is behind, unread answers         they have moved; one chunk each 50 ms is let in meanwhile
 //   the log, which has no room                      there is room; what waits is tried again each 50 ms
 //
+// The log may be full of what the same client was sent. Its acknowledgements, which make room, come behind what waits
+// for room: after a while they are looked for there and taken before their turn.
+//
 // A paused socket does not tell that its client has died, and may still deliver one chunk. @hot
 
 import type { Budget } from "../base/budget.ts";
@@ -29,6 +32,10 @@ const CONNECT_BYTES_MAX = 256 * 1024;
 const NO_CHUNK = Buffer.alloc(0);
 /** So long without room, and the connection is closed: its client may have died. */
 const WAIT_MS_MAX = 30_000;
+/** So long without room, and acknowledgements are taken from what waits; a client that sends none has five seconds. */
+const ACKNOWLEDGEMENTS_MS = 1000;
+/** More is read to find them while no more than this waits here, */
+const LOOK_THROUGH_BYTES = 512 * 1024;
 
 /** Why the socket is not read. */
 export const Hold = { None: 0, Paused: 1, Overdrawn: 2, Verdict: 3 } as const;
@@ -83,8 +90,10 @@ export class Inbound {
     this.bytes += chunk.length;
     if (this.packetLog !== null) this.packetLog.received(chunk, 0, chunk.length);
     if (this.rate !== null) this.charge(0, chunk.length);
-    if (this.parked !== null || this.partialWaits || this.awaitsVerdict) this.park(chunk, 0, chunk.length);
-    else this.receive(chunk);
+    if (this.parked !== null || this.partialWaits || this.awaitsVerdict) {
+      this.park(chunk, 0, chunk.length);
+      this.steer();
+    } else this.receive(chunk);
   }
 
   private receive(chunk: Buffer): void {
@@ -354,6 +363,26 @@ export class Inbound {
     if (waited > settings.stallMs) ingest.refusal = Refusal.Answerable;
     this.receive(parked ?? NO_CHUNK);
     ingest.refusal = Refusal.Wait;
+    if (waited > ACKNOWLEDGEMENTS_MS) this.lookForAcknowledgements();
+  }
+
+  /** Takes the acknowledgements that wait behind what the log has no room for, and lets one more chunk in. */
+  private lookForAcknowledgements(): void {
+    const { connection } = this;
+    const { session, host } = connection;
+    if (session === null || session.inflight.count === 0 || this.hold !== Hold.Paused) return;
+    const parked = this.unpark();
+    if (parked !== null) {
+      host.out.reset();
+      const kept = takeAcknowledgements(connection, session, parked, host.out);
+      if (connection.state >= ConnectionState.Closing) return;
+      connection.flush(host.out);
+      if (kept > 0) this.park(parked, 0, kept);
+    }
+    const { used, bytesMax } = this.parkedBudget;
+    // and no more than half of the room, so that others may wait too.
+    const mayRead = (this.parked?.length ?? 0) <= LOOK_THROUGH_BYTES && 2 * used <= bytesMax;
+    if (mayRead) this.resume();
   }
 
   /** chunk[at..end) waits until the log has room; when too much waits already, what cannot be stored is refused. */
@@ -402,6 +431,42 @@ export class Inbound {
 /** A PUBACK without Reason Code lies at `at`. */
 function isPuback(chunk: Buffer, at: number, end: number): boolean {
   return at + 4 <= end && chunk[at] === PacketType.Puback && chunk[at + 1] === 2;
+}
+
+/**
+ * Takes the acknowledgements among the whole packets of `parked` and closes the gaps that they leave: answers go to
+ * `out`. None of them has to do with what the client publishes. Returns how many bytes are left.
+ */
+function takeAcknowledgements(
+  connection: Connection,
+  session: Session,
+  parked: Buffer,
+  out: ByteWriter,
+): number {
+  const { stats } = connection.host.router;
+  let kept = 0;
+  let at = 0;
+  while (at < parked.length && connection.state < ConnectionState.Closing) {
+    const first = parked[at]!;
+    const body = bodyAt(parked, at, parked.length);
+    const end = body < 0 ? Number.POSITIVE_INFINITY : body + remainingLength(parked, at, body);
+    if (end > parked.length) break;
+    if (isAcknowledgement(first & 0xf0)) {
+      stats.packetsIn[first >>> 4]!++;
+      command(connection, session, first, parked, body, end, out);
+    } else {
+      parked.copyWithin(kept, at, end);
+      kept += end - at;
+    }
+    at = end;
+  }
+  parked.copyWithin(kept, at);
+  return kept + parked.length - at;
+}
+
+/** Of what the broker sent. */
+function isAcknowledgement(type: number): boolean {
+  return type === PacketType.Puback || type === PacketType.Pubrec || type === PacketType.Pubcomp;
 }
 
 function partialError(status: number): MqttError {

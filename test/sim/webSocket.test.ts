@@ -10,6 +10,10 @@ const SEEDS = [31, 32, 33];
 const TOPICS = ["a", "a/b", "b"];
 const FILTERS = ["a", "a/#", "+/b", "#", "b"];
 const ROUNDS = 120;
+/** The largest chunk that one poll delivers, bytes. */
+const UPLINKS = [7, 50, 1_000, 500_000];
+/** What such a client sends meanwhile comes in few chunks, once it may. */
+const SLOW_UPLINKS = [1, 50, 1_000, 500_000];
 
 /** Rests of cut frames have little room: some that do not read give way. */
 const TIGHT: WorldShape = {
@@ -17,7 +21,7 @@ const TIGHT: WorldShape = {
   listener: { packetBytesMax: MIB / 2, queueMessagesMax: 200 },
 };
 
-function mix(random: Random, shape: WorldShape = {}, comings = false): void {
+function mix(random: Random, shape: WorldShape = {}, comings = false, uplinks = UPLINKS): void {
   const scene = new Scene(random, shape);
   const clients = Array.from({ length: random.between(3, 12) }, (_, index) => {
     const client = scene.client({
@@ -29,7 +33,7 @@ function mix(random: Random, shape: WorldShape = {}, comings = false): void {
         webSocket: index % 4 !== 0,
         capacity: random.pick([300, 4_000, 64_000, 1_000_000]),
         cutChance: random.pick([0, 0.2, 0.7]),
-        chunkMax: random.pick([7, 50, 1_000, 500_000]),
+        chunkMax: random.pick(uplinks),
       },
     });
     client.connect();
@@ -72,4 +76,7 @@ describe("over WebSockets", () => {
   scenario("clients that stay", (random) => mix(random), ...SEEDS);
   scenario("clients that come and go", (random) => mix(random, {}, true), ...SEEDS);
   scenario("clients in little memory", (random) => mix(random, TIGHT, true), ...SEEDS);
+  // The log fills with what clients were sent whose acknowledgements lie behind what they publish.
+  scenario("a byte at a time", (random) => mix(random, {}, false, SLOW_UPLINKS), 173);
+  scenario("a byte at a time, coming", (random) => mix(random, {}, true, SLOW_UPLINKS), 119, 135, 294);
 });
