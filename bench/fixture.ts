@@ -207,6 +207,7 @@ export class Fixture {
       assignIdentifier: () => `assigned-${this.connections}`,
       isAssigned: () => false,
       count: () => true,
+      identified: () => {},
       connected: () => {},
       closed: () => {},
       pressed: () => {},

@@ -36,6 +36,7 @@ function filterCase(name: string, text: string, count: number): Case {
   const publisher = fixture.connect(4);
   const parsed = new LogFilter(text);
   const filter: LineFilter = {
+    least: parsed.least,
     rankOf: (fields) => parsed.rankOf(fields),
     rankOfAnyTopic: (fields) => parsed.rankOfAnyTopic(fields),
     watch() {},

@@ -3,7 +3,7 @@
 // for anonymous clients where the listener lets them in.
 
 import { assert } from "../base/assert.ts";
-import type { Logger } from "../base/logger.ts";
+import { type Logger, mayWant, subjectFields } from "../base/logger.ts";
 import type { Access, ConnectAttempt, Denial, Exchange, Grant, Step, Verdict } from "../net/access.ts";
 import { errors } from "../packet/error.ts";
 import type { Rights } from "../session/rights.ts";
@@ -161,7 +161,7 @@ export class AccessControl implements Access {
     userName: string | undefined,
     passed: readonly Passed[],
   ): Verdict | Promise<Verdict> {
-    if (no.isGuess) this.attempts.failed(attempt.remoteAddress, userName);
+    if (no.isGuess) this.attempts.failed(attempt.remoteAddress, userName, attempt);
     const work = passed.flatMap(({ said }) => (said.spend === undefined || !no.isGuess ? [] : [said.spend]));
     if (work.length === 0) return this.denial(no);
     return Promise.allSettled(work.map((spend) => spend())).then(() => this.denial(no));
@@ -172,14 +172,8 @@ export class AccessControl implements Access {
     if (!verdict.granted) return verdict;
     this.counts.granted++;
     if (by !== null) this.attempts.succeeded(attempt.remoteAddress, attempt.userName ?? identity.userName);
-    if (this.logger.isEnabled("debug")) {
-      const { listener, clientIdentifier, remoteAddress } = attempt;
-      const fields = {
-        listener,
-        client_id: clientIdentifier,
-        remote: remoteAddress,
-        user: identity.userName,
-      };
+    if (mayWant(this.logger, "debug")) {
+      const fields = subjectFields({ ...attempt, userName: identity.userName, tenant: verdict.tenant });
       const who =
         by === null ? "let in as anonymous" : `let in as user ${shown(identity.userName)} by ${by.name}`;
       this.logger.debug({ ...fields, authenticator: by?.name ?? null }, who);
@@ -219,7 +213,7 @@ export class AccessControl implements Access {
       if (refused !== null) return this.denial(denied(errors.banned, refused.reason));
       if (said.outcome === "continue") return { granted: "continue", data: said.data };
       if (said.outcome === "denied") {
-        if (said.isGuess) this.attempts.failed(attempt.remoteAddress, userName);
+        if (said.isGuess) this.attempts.failed(attempt.remoteAddress, userName, { ...attempt, userName });
         return this.denial(prefixed(said, by));
       }
       const verdict = this.granted(said.identity, by, { ...attempt, userName });

@@ -17,6 +17,7 @@
 // guilty from that many addresses, and those are forgotten before the guiltier.
 
 import type { Clock } from "../base/clock.ts";
+import type { ConnectAttempt } from "../net/access.ts";
 import type { AttemptLimits } from "../net/authSettings.ts";
 
 /** Addresses, users and trusted pairs that are remembered, each. */
@@ -51,8 +52,9 @@ export interface Refused {
 }
 
 export interface AttemptsListener {
-  addressBanned(address: string, failures: number, seconds: number): void;
-  userGuarded(userName: string, failures: number): void;
+  /** `by` is the attempt that was one too many, where it is known. */
+  addressBanned(address: string, failures: number, seconds: number, by: ConnectAttempt | null): void;
+  userGuarded(userName: string, failures: number, by: ConnectAttempt | null): void;
 }
 
 export class Attempts {
@@ -97,7 +99,7 @@ export class Attempts {
   }
 
   /** A secret was wrong. */
-  failed(address: string, userName: string | undefined): void {
+  failed(address: string, userName: string | undefined, by: ConnectAttempt | null = null): void {
     const now = this.clock.nowMs();
     const from = addressKey(address);
     this.counts.failed++;
@@ -110,6 +112,7 @@ export class Attempts {
           address,
           Math.round(bucket.failures),
           Math.ceil(this.limits.banMs / 1000),
+          by,
         );
       }
     }
@@ -119,7 +122,7 @@ export class Attempts {
     const bucket = this.users.get(name)!;
     if (bucket.nextWarningMs > now) return;
     bucket.nextWarningMs = now + WARNING_MS;
-    this.listener.userGuarded(userName, Math.round(bucket.failures));
+    this.listener.userGuarded(userName, Math.round(bucket.failures), by);
   }
 
   /** A secret was right: from here this user is trusted. What others did is not forgiven. */

@@ -2,7 +2,7 @@
 // files that are read, now and whenever they change.
 
 import type { Clock } from "../base/clock.ts";
-import type { Logger } from "../base/logger.ts";
+import { type Logger, subjectFields } from "../base/logger.ts";
 import type { AuthenticatorName, AuthSettings } from "../net/authSettings.ts";
 import { AUTHENTICATOR_NAMES } from "../net/authSettings.ts";
 import type { CertificateIdentity } from "../net/transport.ts";
@@ -190,16 +190,17 @@ function tableOf(
 
 function attemptsLog(logger: Logger): ConstructorParameters<typeof Attempts>[2] {
   return {
-    addressBanned(address, failures, seconds) {
+    addressBanned(address, failures, seconds, by) {
       logger.warn(
-        { remote: address, failures, seconds },
+        { ...(by === null ? { remote: address } : subjectFields(by)), failures, seconds },
         `${address} is banned for ${seconds} s: failed attempts`,
       );
     },
-    userGuarded(userName, failures) {
+    userGuarded(userName, failures, by) {
       const text =
         "is being guessed at: until it ends the user can log in only from where it has logged in before";
-      logger.warn({ user: userName.slice(0, 64), failures }, `user ${shown(userName)} ${text}`);
+      const who = by === null ? { username: userName.slice(0, 64) } : subjectFields({ ...by, userName });
+      logger.warn({ ...who, failures }, `user ${shown(userName)} ${text}`);
     },
   };
 }

@@ -7,11 +7,21 @@
 // A directive is LEVEL, TARGET=LEVEL or TARGET[{FIELD=VALUE,…}]=LEVEL; TARGET is millrace (or rumqttd) and may be
 // absent. Of several that fit a line the most talkative counts.
 
-import { type LineFields, LOG_RANKS, type LogRank } from "../base/logger.ts";
+import { type LineFields, LOG_RANKS, type LogRank, shown } from "../base/logger.ts";
 import { filterMatchesTopic, parseTopicFilter } from "../topic/topicFilter.ts";
 
-export const LOG_FIELDS = ["client_id", "user", "tenant", "listener", "remote", "topic"] as const;
+export const LOG_FIELDS = [
+  "client_id",
+  "username",
+  "tenant",
+  "connection_id",
+  "listener",
+  "remote",
+  "topic",
+] as const;
 export type LogField = (typeof LOG_FIELDS)[number];
+/** Other names of fields. */
+const ALIASES: Readonly<Record<string, LogField>> = { user: "username" };
 
 /** Directives of one filter. */
 const DIRECTIVES_MAX = 64;
@@ -72,7 +82,7 @@ export class LogFilter {
       const fits = directive.fields.every(([field, matches]) => {
         if (anyTopic && field === "topic") return true;
         const value = fields[field];
-        return typeof value === "string" && matches(value);
+        return value !== undefined && matches(String(value));
       });
       if (fits) rank = directive.rank;
     }
@@ -135,7 +145,9 @@ function readFields(part: string, text: string): Directive["fields"] {
       .slice(equals + 1)
       .trim()
       .replace(/^"(.*)"$/s, "$1");
-    const known = LOG_FIELDS.find((name) => name === field);
+    const known = LOG_FIELDS.find(
+      (name) => name === (Object.hasOwn(ALIASES, field) ? ALIASES[field] : field),
+    );
     if (equals < 0 || known === undefined) {
       throw new LogFilterError(
         `${part}: ${pair.trim()}: fields are ${LOG_FIELDS.join(", ")}, as FIELD=VALUE`,
@@ -145,9 +157,12 @@ function readFields(part: string, text: string): Directive["fields"] {
   });
 }
 
-/** A topic is matched as by a Topic Filter, every other field by its whole text. */
+/** A topic is matched as by a Topic Filter, every other field by its whole text, as lines show it. */
 function matcherOf(part: string, field: LogField, value: string): (text: string) => boolean {
-  if (field !== "topic") return (text) => text === value;
+  if (field !== "topic") {
+    const wanted = shown(value) ?? "";
+    return (text) => text === wanted;
+  }
   const parsed = parseTopicFilter(value);
   if (parsed === null || parsed.group !== null) {
     throw new LogFilterError(`${part}: ${value} is no Topic Filter`);

@@ -7,7 +7,7 @@ import { LOG_RANKS, type LineFilter, type Logger, type LogLevel, type LogRank } 
 import { LogFilter } from "./logFilter.ts";
 import { LogOutput, nonBlocking } from "./logOutput.ts";
 
-export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export const LOG_LEVELS = ["all", "trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogSetting = (typeof LOG_LEVELS)[number];
 export const LOG_FORMATS = ["pretty", "json"] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
@@ -56,6 +56,9 @@ export function createLogger(options: LogOptions): ProgramLogger {
   return {
     format,
     filter: {
+      get least() {
+        return filter.least;
+      },
       rankOf: (fields) => filter.rankOf(fields),
       rankOfAnyTopic: (fields) => filter.rankOfAnyTopic(fields),
       watch: (changed) => void watchers.push(changed),
@@ -85,6 +88,7 @@ export function createLogger(options: LogOptions): ProgramLogger {
 
 /** The filter that a level of the command line stands for. */
 const FILTERS: Readonly<Record<LogSetting, string>> = {
+  all: "all",
   trace: "trace",
   debug: "debug",
   info: "info",
@@ -97,6 +101,7 @@ const FILTERS: Readonly<Record<LogSetting, string>> = {
 /** What pino itself lets through. Only `silent` keeps a fatal line back. */
 function pinoLevel(setting: LogSetting | null, filter: LogFilter): string {
   if (setting === "silent") return "silent";
+  if (filter.least === LOG_RANKS.all) return "trace";
   const name = Object.entries(LOG_RANKS).find(([, rank]) => rank === filter.least)?.[0];
   return name === undefined || name === "off" ? "fatal" : name;
 }

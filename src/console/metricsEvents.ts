@@ -5,8 +5,10 @@
 // beyond them is told when the second is over, in one message below <topic>/suppressed. Nothing is made into a message
 // that nobody subscribes to.
 
+import { shown } from "../base/logger.ts";
 import { reasonCodeName } from "../packet/reasonCode.ts";
 import type { SubscribeEntry } from "../packet/subscribe.ts";
+import { ownerOf } from "../net/access.ts";
 import type { Closed } from "../net/closeCause.ts";
 import { Connection } from "../net/connection.ts";
 import type { Host } from "../net/host.ts";
@@ -29,8 +31,6 @@ export const EVENTS_PER_SECOND = 100;
 const WINDOW_MS = 1000;
 /** Topic Filters that one event names. */
 const FILTERS_MAX = 32;
-/** Characters of a name that a client chose. */
-const SHOWN_MAX = 256;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -104,7 +104,7 @@ export class Events implements HostObserver {
       ...who(connection),
       count: entries.length,
       subscriptions: entries.slice(0, FILTERS_MAX).map(({ filter, qos }, i) => ({
-        filter: filter.slice(0, SHOWN_MAX),
+        filter: shown(filter),
         qos,
         reason: reasonCodeName(codes[i]!),
       })),
@@ -206,8 +206,10 @@ function why({ cause, reason, message }: Closed): Fields {
 
 function whose({ port, clientIdentifier, owner }: Session): Fields {
   if (port instanceof Connection) return port.logFields();
+  const { userName, tenant } = ownerOf(owner);
   return {
-    client_id: clientIdentifier.slice(0, SHOWN_MAX),
-    user: owner === "" ? undefined : owner.slice(0, SHOWN_MAX),
+    client_id: shown(clientIdentifier),
+    username: shown(userName),
+    tenant: shown(tenant),
   };
 }

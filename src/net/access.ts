@@ -17,6 +17,8 @@ export interface PeerCertificate {
 
 /** One CONNECT as it came. */
 export interface ConnectAttempt {
+  /** The connection's number, as every log line about it says. */
+  readonly connectionId: number;
   /** Section of the listener, for example "v4.1". */
   readonly listener: string;
   readonly remoteAddress: string;
@@ -46,6 +48,13 @@ export interface Grant {
 /** Who a client is: user names of two tenants are two users. "" for an anonymous client of no tenant. */
 export function identityOf({ userName, tenant }: Grant): string {
   return tenant === null ? userName : `\u0000${tenant}\u0000${userName}`;
+}
+
+/** Whose a session is that belongs to `identity`; a session of the broker's own is nobody's. */
+export function ownerOf(identity: string): { readonly userName: string; readonly tenant: string | null } {
+  if (!identity.startsWith("\u0000")) return { userName: identity, tenant: null };
+  const [, tenant = "", userName] = identity.split("\u0000");
+  return userName === undefined ? { userName: "", tenant: null } : { userName, tenant };
 }
 
 export interface Denial {

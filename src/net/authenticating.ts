@@ -61,11 +61,16 @@ const unexpectedAuth = mqttError(
   "AUTH that no exchange waits for, or of the wrong kind",
 );
 
-/** Lets the client in, asks Access whether it may come in, or refuses it. */
-export function authenticate(connection: Connection, connect: Connect): void {
-  const { host } = connection;
+/** What CONNECT says of its client is known from now on. */
+export function introduce(connection: Connection, connect: Connect): void {
   connection.level = connect.level;
   connection.clientIdentifier = connect.clientIdentifier;
+  connection.claimedName = connect.userName ?? "";
+}
+
+/** Lets the client that introduce() knows in, asks Access whether it may come in, or refuses it. */
+export function authenticate(connection: Connection, connect: Connect): void {
+  const { host } = connection;
   const error = objection(connection, connect);
   if (error !== null) {
     refuse(connection, error);
@@ -121,6 +126,7 @@ export class Authentication {
     this.method = connect?.properties.authenticationMethod;
     this.revision = connection.host.revision;
     this.attempt = {
+      connectionId: connection.number,
       listener: connection.listener.section,
       remoteAddress: connection.remoteAddress,
       level: connection.level,
@@ -254,6 +260,7 @@ export class Authentication {
     const grant = this.grant ?? granted;
     if (connect !== null) {
       this.forgetConnect();
+      connection.host.identified(connection);
       admit(connection, connect, grant, data);
       return;
     }

@@ -8,7 +8,7 @@
 // a CONNECT leads straight to Connected.
 
 import type { ByteWriter } from "../base/byteWriter.ts";
-import type { LineFields } from "../base/logger.ts";
+import { type LineFields, subjectFields } from "../base/logger.ts";
 import { writeDisconnect } from "../packet/encode.ts";
 import { errors, type MqttError } from "../packet/error.ts";
 import { PacketType } from "../packet/frame.ts";
@@ -70,6 +70,8 @@ export interface ConnectionHost {
    * address has as many as it may.
    */
   count(connection: Connection, former: unknown): boolean;
+  /** More is known of who the client is: what its CONNECT claims, and what it has proved. */
+  identified(connection: Connection): void;
   connected(connection: Connection): void;
   closed(connection: Connection, closed: Closed): void;
   /** A connection was paused. */
@@ -86,8 +88,6 @@ export const ConnectionState = {
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
 const KEEP_ALIVE_FACTOR_MS = 1500;
-/** Characters of an identifier or a user name in a log line. */
-const SHOWN_MAX = 256;
 
 export class Connection implements DeliveryPort {
   readonly number: number;
@@ -104,6 +104,8 @@ export class Connection implements DeliveryPort {
   authentication: Authentication | null = null;
   /** CONNECT's, or assigned. */
   clientIdentifier = "";
+  /** CONNECT's User Name, for the log: where there is no Access nobody asks for proof of it. */
+  claimedName = "";
   level: ProtocolLevel = 4;
   keepAliveMs = 0;
   /** The client wants Reason Strings and User Properties. */
@@ -149,15 +151,16 @@ export class Connection implements DeliveryPort {
 
   /** What every log line about the connection says. */
   logFields(): LineFields {
-    return {
-      client_id: shown(this.clientIdentifier),
-      user: shown(this.userName),
-      tenant: shown(this.authentication?.grant?.tenant ?? ""),
-      connection_id: this.number,
+    const { authentication } = this;
+    const fields = subjectFields({
+      connectionId: this.number,
       listener: this.listener.section,
-      remote: this.remoteAddress,
-      version: this.level,
-    };
+      remoteAddress: this.remoteAddress,
+      clientIdentifier: this.clientIdentifier,
+      userName: authentication === null ? this.claimedName : authentication.userName,
+      tenant: authentication?.grant?.tenant,
+    });
+    return { ...fields, version: this.level };
   }
 
   /** What it has brought and taken so far. */
@@ -168,6 +171,10 @@ export class Connection implements DeliveryPort {
       messagesIn: this.inbound.messages,
       messagesOut: this.session?.messagesOut ?? 0,
     };
+  }
+
+  get isShown(): boolean {
+    return this.inbound.packetLog !== null;
   }
 
   /** Feeds `packetLog` from now on. False, and nothing changes, while a packet is on its way in or out. */
@@ -357,9 +364,4 @@ export class Connection implements DeliveryPort {
     this.outbound.close();
     this.host.closed(this, this.closeCause);
   }
-}
-
-/** Not more of what strangers chose than people can read. */
-function shown(text: string): string | undefined {
-  return text === "" ? undefined : text.slice(0, SHOWN_MAX);
 }

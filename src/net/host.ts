@@ -3,6 +3,7 @@
 // often as their constants say.
 
 import { ByteWriter } from "../base/byteWriter.ts";
+import { type LineFields, subjectFields } from "../base/logger.ts";
 import { RateMemory } from "./rate.ts";
 import type { Router } from "../router/router.ts";
 import type { Access } from "./access.ts";
@@ -47,6 +48,7 @@ export interface HostOptions {
 
 /** Who is told of connections, for the log. */
 export interface HostListener {
+  identified(connection: Connection): void;
   connected(connection: Connection): void;
   closed(connection: Connection, closed: Closed): void;
   /** A socket has gone before there was a connection. */
@@ -54,7 +56,7 @@ export interface HostListener {
   /** Somebody is held back: isPressed became true. */
   pressed(): void;
   /** A socket was closed at once: there are as many as there may be. */
-  turnedAway(): void;
+  turnedAway(who: LineFields): void;
 }
 
 export class Host implements ConnectionHost {
@@ -112,13 +114,17 @@ export class Host implements ConnectionHost {
     this.socketsMax = Math.max(1, socketsMax);
   }
 
-  /** One more socket may be open, if need be in place of another; else it is to be closed, and that is said. */
+  /** One more socket may be open, if need be in place of another; else it is to be closed: turnAway(). */
   hasPlace(): boolean {
     this.stats.sockets++;
-    if (this.open.size + this.lobby.newcomers.size < this.socketsMax || this.lobby.makePlace()) return true;
+    return this.open.size + this.lobby.newcomers.size < this.socketsMax || this.lobby.makePlace();
+  }
+
+  /** There was no place for a socket: that is counted and said. */
+  turnAway(listener: string, remoteAddress: string): void {
     this.stats.turnedAway++;
-    this.listener.turnedAway();
-    return false;
+    const connectionId = this.nextConnectionNumber();
+    this.listener.turnedAway(subjectFields({ connectionId, listener, remoteAddress }));
   }
 
   nextConnectionNumber(): number {
@@ -164,6 +170,10 @@ export class Host implements ConnectionHost {
 
   count(connection: Connection, former: unknown): boolean {
     return this.lobby.count(connection, former instanceof Connection ? former : null);
+  }
+
+  identified(connection: Connection): void {
+    this.listener.identified(connection);
   }
 
   connected(connection: Connection): void {

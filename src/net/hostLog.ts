@@ -2,7 +2,7 @@
 // and then, with how often it was; and the timer runs while somebody is held back.
 
 import type { Clock } from "../base/clock.ts";
-import { LOG_RANKS, type Logger } from "../base/logger.ts";
+import { LOG_RANKS, type LineFields, type Logger, mayWant, shown, subjectFields } from "../base/logger.ts";
 import { errors } from "../packet/error.ts";
 import { reasonCodeName } from "../packet/reasonCode.ts";
 import type { Arrival } from "./arrival.ts";
@@ -33,9 +33,6 @@ const DROPPED_TEXTS: Readonly<Record<keyof Dropped, string>> = {
   refused: "refused for want of room",
   not_retained: "delivered but not retained for want of room",
 };
-
-/** Characters of an identifier or a user name in a log line. */
-const SHOWN_MAX = 256;
 
 /** How soon packets that could not be shown from their middle on are tried again. */
 const SHOW_AGAIN_MS = 50;
@@ -74,14 +71,14 @@ export class HostLog implements HostListener {
     return true;
   }
 
-  left(arrival: Arrival, closed: Closed): void {
-    const fields = {
-      connection_id: arrival.number,
-      listener: arrival.place.settings.section,
-      remote: arrival.address,
-      cause: closed.cause,
-      detail: shown(closed.detail ?? ""),
-    };
+  left({ number, place, address }: Arrival, closed: Closed): void {
+    if (!mayWant(this.logger, "warn")) return;
+    const who = subjectFields({
+      connectionId: number,
+      listener: place.settings.section,
+      remoteAddress: address,
+    });
+    const fields = { ...who, cause: closed.cause, detail: shown(closed.detail) };
     if (closed.cause === CloseCause.certificate.cause) this.logger.info(fields, closed.message);
     else if (closed.cause !== CloseCause.untrustedProxy.cause) this.logger.debug(fields, closed.message);
     else if (this.recurs(this.untrusted))
@@ -109,11 +106,11 @@ export class HostLog implements HostListener {
     this.logger.warn(fields, `messages in the last ${WARNING_MS / 1000} s: ${text.join(", ")}`);
   }
 
-  turnedAway(): void {
+  turnedAway(who: LineFields): void {
     if (!this.recurs(this.turnedAwaySockets)) return;
     const sockets = this.host?.socketsMax;
     this.logger.warn(
-      { sockets, turned_away: this.turnedAwaySockets.count },
+      { ...who, sockets, turned_away: this.turnedAwaySockets.count },
       "no place for more connections: closed at once",
     );
   }
@@ -132,14 +129,12 @@ export class HostLog implements HostListener {
     this.timer = null;
   }
 
+  identified(connection: Connection): void {
+    if (mayWant(this.logger, "debug")) this.show(connection);
+  }
+
   connected(connection: Connection): void {
-    const { filter } = this.logger;
-    if (filter === undefined && !this.logger.isEnabled("debug")) return;
-    const fields = connection.logFields();
-    if (filter === undefined || filter.rankOf(fields) <= LOG_RANKS.debug) {
-      this.logger.debug(fields, "client connected");
-    }
-    this.show(connection);
+    if (mayWant(this.logger, "debug")) this.logger.debug(connection.logFields(), "client connected");
   }
 
   /** The packets of the connection are logged, if anybody wants to see some of them. */
@@ -147,6 +142,7 @@ export class HostLog implements HostListener {
     const { filter } = this.logger;
     if (filter === undefined) return;
     const wanted = filter.rankOfAnyTopic(connection.logFields()) <= LOG_RANKS.debug;
+    if (wanted === connection.isShown) return;
     const packetLog = wanted ? new PacketLog(this.logger, filter, connection) : null;
     if (connection.show(packetLog)) return;
     if (this.waiting.size === 0) setTimeout(() => this.showWaiting(), SHOW_AGAIN_MS).unref();
@@ -166,13 +162,14 @@ export class HostLog implements HostListener {
   }
 
   closed(connection: Connection, closed: Closed): void {
-    if (this.logger.filter === undefined && !this.logger.isEnabled("info")) return;
+    if (!mayWant(this.logger, "warn")) return;
     const traffic = connection.traffic();
     const fields = {
       ...connection.logFields(),
       cause: closed.cause,
+      reason_code: closed.reason,
       reason: reasonCodeName(closed.reason),
-      detail: closed.detail,
+      detail: shown(closed.detail),
       statement: closed.statement,
       seconds: Math.max(0, Math.round(this.clock.nowMs() - connection.openedMs)) / 1000,
       messages_in: traffic.messagesIn,
@@ -186,9 +183,4 @@ export class HostLog implements HostListener {
       this.logger.debug(fields, closed.message);
     else this.logger.info(fields, closed.message);
   }
-}
-
-/** Not more of what strangers chose than people can read. */
-function shown(text: string): string | undefined {
-  return text === "" ? undefined : text.slice(0, SHOWN_MAX);
 }

@@ -19,7 +19,7 @@ import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/erro
 import type { Session } from "../session/session.ts";
 import { bodyAt, MALFORMED_LENGTH, NEED_MORE, PacketType, remainingLength } from "../packet/frame.ts";
 import { IngestStatus, Refusal } from "../router/ingest.ts";
-import { authenticate } from "./authenticating.ts";
+import { authenticate, introduce } from "./authenticating.ts";
 import { command } from "./commands.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { answerConnect, refuse } from "./handshake.ts";
@@ -69,6 +69,8 @@ export class Inbound {
   private walkingSince = -1;
   /** Somebody wants to see the packets. */
   packetLog: PacketLog | null = null;
+  /** The first packet is being taken: who begins to see packets now is given what has come behind it. */
+  private isFirst = false;
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -76,7 +78,7 @@ export class Inbound {
 
   /** The next byte to come begins a packet. */
   get isBetweenPackets(): boolean {
-    return (this.partial?.length ?? 0) === 0 && this.parked === null;
+    return this.isFirst || ((this.partial?.length ?? 0) === 0 && this.parked === null);
   }
 
   /** PUBLISH packets that were taken from the client so far. */
@@ -130,7 +132,9 @@ export class Inbound {
       }
       const { bytes, length } = partial;
       this.partialWaits = false;
+      const wasShown = this.packetLog !== null;
       const done = this.packets(bytes, 0, length, out);
+      if (!wasShown && at < chunk.length) this.packetLog?.received(chunk, at, chunk.length);
       if (this.waits) {
         this.partialWaits = true;
         if (at < chunk.length) this.park(chunk, at, chunk.length);
@@ -235,14 +239,8 @@ export class Inbound {
       return -1;
     }
     if (connection.state === ConnectionState.AwaitConnect) {
-      if ((first & 0xf0) !== PacketType.Connect)
-        connection.fail(errors.firstNotConnect); // [MQTT-3.1.0-1]
-      else if (packetEnd > end) return -1;
-      else if ((first & 15) !== 0) connection.fail(errors.reservedFlags);
-      else {
-        connection.host.router.stats.packetsIn[first >>> 4]!++;
-        this.connect(chunk, body, packetEnd);
-      }
+      if ((first & 0xf0) === PacketType.Connect && packetEnd > end) return -1;
+      this.firstPacket(chunk, position, body, packetEnd, end);
       return packetEnd;
     }
     if (packetEnd > end) return -1;
@@ -253,15 +251,25 @@ export class Inbound {
     return packetEnd;
   }
 
-  private connect(chunk: Buffer, body: number, end: number): void {
+  /** chunk[at..packetEnd) is the first packet, and whole if it is a CONNECT; chunk[..end) has come. */
+  private firstPacket(chunk: Buffer, at: number, body: number, packetEnd: number, end: number): void {
     const { connection } = this;
-    const connect = decodeConnect(chunk, body, end);
-    if (!isMqttError(connect)) {
-      authenticate(connection, connect);
-      return;
-    }
-    answerConnect(connection, chunk, body, end);
-    refuse(connection, connect);
+    const first = chunk[at]!;
+    const isConnect = (first & 0xf0) === PacketType.Connect;
+    const isMeant = isConnect && (first & 15) === 0;
+    const connect = isMeant ? decodeConnect(chunk, body, packetEnd) : null;
+    if (isMeant) connection.host.router.stats.packetsIn[first >>> 4]!++;
+    if (isMqttError(connect)) answerConnect(connection, chunk, body, packetEnd);
+    else if (connect !== null) introduce(connection, connect);
+    this.isFirst = true;
+    connection.host.identified(connection);
+    this.packetLog?.received(chunk, at, Math.min(packetEnd, end));
+    if (connect === null)
+      connection.fail(isConnect ? errors.reservedFlags : errors.firstNotConnect); // [MQTT-3.1.0-1]
+    else if (isMqttError(connect)) refuse(connection, connect);
+    else authenticate(connection, connect);
+    this.isFirst = false;
+    if (connection.state < ConnectionState.Closing) this.packetLog?.received(chunk, packetEnd, end);
   }
 
   // ---- pausing

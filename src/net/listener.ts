@@ -2,7 +2,7 @@
 // named, and nowhere else in the core. (Bun sets TCP_NODELAY on every socket that it accepts.)
 
 import type { Socket as BunSocket, SocketHandler, SocketListener, TCPSocketListener } from "bun";
-import { AddressRanges } from "./address.ts";
+import { AddressRanges, plainAddress, UNIX_ADDRESS } from "./address.ts";
 import { Arrival, type ArrivalPlace, readsFirst } from "./arrival.ts";
 import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
 import type { Host } from "./host.ts";
@@ -85,6 +85,9 @@ export class Listener implements ArrivalPlace {
 
   private accept(socket: BunSocket<ListenerSocket>): void {
     if (!this.host.hasPlace()) {
+      const { section, transport } = this.settings;
+      const isUnix = transport.unix !== null;
+      this.host.turnAway(section, isUnix ? UNIX_ADDRESS : plainAddress(socket.remoteAddress));
       socket.terminate();
       return;
     }

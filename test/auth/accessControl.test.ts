@@ -164,7 +164,7 @@ describe("a chain", () => {
     await judge({ userName: "bob", password: "two" });
     expect(logger.records.at(-1)).toMatchObject({
       level: "debug",
-      fields: { user: "bob", authenticator: "file" },
+      fields: { username: "bob", authenticator: "file" },
       message: 'let in as user "bob" by file',
     });
     expect(logger.text() + reasons.join()).not.toContain("hunter2");

@@ -32,7 +32,11 @@ function startBroker(settings: {
 function hostOf(settings: RouterSettings): Host {
   const clock = { nowMs: () => performance.now(), wallMs: () => Date.now() };
   const router = new Router(settings, { clock, scheduler: { soon() {}, later() {} }, seed: 1 });
-  return new Host(router, { connected() {}, closed() {}, left() {}, pressed() {}, turnedAway() {} }, "stub-");
+  return new Host(
+    router,
+    { identified() {}, connected() {}, closed() {}, left() {}, pressed() {}, turnedAway() {} },
+    "stub-",
+  );
 }
 
 plugin({

@@ -1,10 +1,10 @@
 // The filter of the log: what it reads, what it wants.
 
 import { describe, expect, test } from "bun:test";
-import { LOG_RANKS } from "../../src/base/logger.ts";
+import { LOG_RANKS, shown } from "../../src/base/logger.ts";
 import { LogFilter } from "../../src/config/logFilter.ts";
 
-const { trace, debug, info, warn, off } = LOG_RANKS;
+const { all, trace, debug, info, warn, off } = LOG_RANKS;
 const about = (client: string, topic?: string) => ({ client_id: client, topic });
 
 describe("a log filter", () => {
@@ -30,7 +30,11 @@ describe("a log filter", () => {
     ["[{topic=plant/#,client_id=x}]=debug", about("x", "plant/1/2"), debug],
     ["[{topic=plant/#,client_id=x}]=debug", about("y", "plant/1/2"), info],
     ["[{topic=plant/#}]=debug", about("y"), info],
-    [" info , [{user=ann}]=debug ", { user: "ann" }, debug],
+    [" info , [{username=ann}]=debug ", { username: "ann" }, debug],
+    ["[{user=ann}]=debug", { username: "ann" }, debug],
+    ["[{connection_id=7}]=debug", { connection_id: 7 }, debug],
+    ["[{client_id=a}]=all", about("a"), all],
+    [`[{client_id=${"n".repeat(300)}}]=debug`, about(shown("n".repeat(300)) ?? ""), debug],
     ["[{remote=192.0.2.1}]=debug", { remote: "192.0.2.1" }, debug],
   ];
   test.each(rows)("%s about %j wants %p", (text, fields, rank) => {

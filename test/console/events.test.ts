@@ -68,7 +68,7 @@ describe("events", () => {
     await start(ALERTS, { access: new FakeAccess() });
     const heard = listen("$events/#");
     const reader = await client("reader", { username: "user" });
-    const who = { client_id: "reader", user: "user", listener: "v4.1", remote: "127.0.0.1", version: 5 };
+    const who = { client_id: "reader", username: "user", listener: "v4.1", remote: "127.0.0.1", version: 5 };
     expect(await heard.next("$events/client/connected")).toMatchObject({ event: "connected", ...who });
     await reader.subscribe(["a/+", "b/#/c"], { qos: 1 });
     expect(await heard.next("$events/client/subscribed")).toMatchObject({

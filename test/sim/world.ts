@@ -167,6 +167,8 @@ export class World implements HostListener {
     return this.host.paused;
   }
 
+  identified(): void {}
+
   connected(): void {}
 
   pressed(): void {}

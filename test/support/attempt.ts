@@ -6,6 +6,7 @@ type Given = Partial<Omit<ConnectAttempt, "password">> & { readonly password?: s
 
 export function attemptOf({ password, ...given }: Given = {}): ConnectAttempt {
   return {
+    connectionId: 1,
     listener: "v4.1",
     remoteAddress: "192.0.2.1",
     level: 5,
