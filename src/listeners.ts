@@ -40,28 +40,35 @@ export class Listeners {
 
   /**
    * Makes ready what `settings` want: new addresses are listened on, files of TLS are read. Returns what puts it in
-   * force, and gives up what is not wanted any more. Rejects as start() does; then nothing has changed.
+   * force, and gives up what is not wanted any more; a socket whose address another listener has from now on stays.
+   * Rejects as start() does; then nothing has changed.
    */
   async prepare(settings: Pick<BrokerSettings, "listeners" | "placeOf">): Promise<() => void> {
-    const kept: Listener[] = [];
+    const places = samePlaces(this.all, settings.listeners);
+    const kept = [...places.values()];
     const started: Listener[] = [];
+    const stopped: Listener[] = [];
     const changes: (() => void)[] = [];
     const wanted: Listener[] = [];
     for (const one of settings.listeners) {
       try {
-        const known = this.all.find((listener) => isSamePlace(listener.settings, one));
+        const known = places.get(one);
         if (known === undefined) {
           const listener = new Listener(one, this.host);
+          // The kernel gives a port to one of those that would have it on overlapping addresses.
+          const inTheWay = this.all.filter((other) => !kept.includes(other) && isSamePort(other, one));
+          for (const other of inTheWay) other.stop();
+          stopped.push(...inTheWay);
           await listener.start();
           started.push(listener);
           wanted.push(listener);
         } else {
           changes.push(known.change(one));
-          kept.push(known);
           wanted.push(known);
         }
       } catch (error) {
         for (const listener of started) listener.stop();
+        for (const listener of stopped) await listener.start();
         if (error instanceof TlsFileError) throw new ConfigError([tlsProblem(error, one, settings.placeOf)]);
         const address = one.transport.unix?.path ?? `${one.host}:${one.port}`;
         throw Object.assign(error as Error, { address, section: one.section });
@@ -72,7 +79,7 @@ export class Listeners {
       for (const listener of this.all) {
         this.unwatch.get(listener)?.();
         this.unwatch.delete(listener);
-        if (!kept.includes(listener)) listener.stop();
+        if (!kept.includes(listener) && !stopped.includes(listener)) listener.stop();
       }
       for (const change of changes) change();
       this.all = wanted;
@@ -119,13 +126,37 @@ function tlsProblem(
   return fileProblem(placeOf, at, path, reason);
 }
 
-/** The socket that listens can stay. A port that the system chose is any port. */
-function isSamePlace(a: ListenerSettings, b: ListenerSettings): boolean {
-  return (
-    a.section === b.section &&
-    a.host === b.host &&
-    a.port === b.port &&
-    a.transport.unix?.path === b.transport.unix?.path &&
-    a.transport.unix?.mode === b.transport.unix?.mode
-  );
+/**
+ * Which of `listeners` has the address that each of `settings` wants: its socket can stay. A port that the system chose
+ * is any port, for the same section.
+ */
+function samePlaces(
+  listeners: readonly Listener[],
+  settings: readonly ListenerSettings[],
+): Map<ListenerSettings, Listener> {
+  const places = new Map<ListenerSettings, Listener>();
+  for (const one of settings) {
+    const taken = [...places.values()];
+    const known = listeners.find((listener) => !taken.includes(listener) && isSamePlace(listener, one));
+    if (known !== undefined) places.set(one, known);
+  }
+  return places;
+}
+
+function isSamePlace(listener: Listener, b: ListenerSettings): boolean {
+  const a = listener.settings;
+  if (a.transport.unix !== null || b.transport.unix !== null) {
+    return (
+      a.transport.unix?.path === b.transport.unix?.path && a.transport.unix?.mode === b.transport.unix?.mode
+    );
+  }
+  if (a.host !== b.host) return false;
+  return b.port === 0 ? a.port === 0 && a.section === b.section : listener.port === b.port;
+}
+
+/** Two sockets cannot have it, or not always. */
+function isSamePort(listener: Listener, b: ListenerSettings): boolean {
+  const a = listener.settings;
+  if (b.transport.unix !== null) return a.transport.unix?.path === b.transport.unix.path;
+  return a.transport.unix === null && a.port !== 0 && a.port === b.port;
 }

@@ -146,7 +146,7 @@ export class Running {
       await other?.undo();
       throw error;
     }
-    await other?.commit();
+    other?.commit();
     const port = this.metrics?.port;
     await metrics.commit();
     if (this.metrics?.port !== port) this.tellMetrics(next.settings.services);
@@ -164,26 +164,34 @@ export class Running {
     if (nothing) this.logger.info({ reload: "nothing" }, "the configuration is what it was");
   }
 
-  /** The console at its new place; the old one goes when everything else is in force too. */
+  /**
+   * The console at its new place; the old one goes when everything else is in force too, and answers whoever asked for
+   * that.
+   */
   private async moveConsole(settings: ConsoleListener | null) {
     const old = this.console;
     const isSamePort = old !== null && settings !== null && settings.port !== 0 && settings.port === old.port;
-    if (isSamePort) await old.stop();
+    const again = async (): Promise<void> => {
+      if (!isSamePort) return;
+      const before = this.read.settings.services.console;
+      this.console = await this.startConsole(before && { ...before, port: old.port });
+    };
+    if (isSamePort) old.retire(); // two cannot have it
     let next: Console | null;
     try {
       next = await this.startConsole(settings);
     } catch (error) {
-      if (isSamePort) this.console = await this.startConsole(this.read.settings.services.console);
+      await again();
       throw error;
     }
     return {
-      commit: async (): Promise<void> => {
+      commit: (): void => {
         this.console = next;
-        if (!isSamePort) await old?.stop();
+        if (!isSamePort) old?.retire();
       },
       undo: async (): Promise<void> => {
         await next?.stop();
-        if (isSamePort) this.console = await this.startConsole(this.read.settings.services.console);
+        await again();
       },
     };
   }

@@ -117,7 +117,9 @@ export function startFailure(
   const isPath = address.startsWith("/");
   const reason = isPath && code === "EADDRINUSE" ? inUse : (LISTEN_FAILURES[String(code)] ?? error.message);
   const listener = listeners?.find((candidate) => {
-    return candidate.section === section || addressText(candidate.host, candidate.port) === address;
+    // The console and Prometheus may want what a listener has.
+    if (section !== undefined) return candidate.section === section;
+    return addressText(candidate.host, candidate.port) === address;
   });
   const where = listener === undefined || isPath ? address : addressText(listener.host, listener.port);
   const who = listener === undefined ? "" : `${listener.name} `;

@@ -21,6 +21,8 @@ export interface ConsoleSettings {
 
 export interface Console {
   readonly port: number;
+  /** Its port is free at once. Who has asked for something is answered; nobody else is. */
+  retire(): void;
   stop(): Promise<void>;
 }
 
@@ -32,6 +34,8 @@ const BASIC = 'Basic realm="Millrace", charset="UTF-8"';
 const KEEP_ALIVE_MS = 15_000;
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
 const IDLE_SECONDS = 60;
+/** How long a console that is not wanted any more has for answers. */
+const RETIRE_MS = 1000;
 
 interface Bindings {
   readonly address: string;
@@ -60,6 +64,8 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
   });
   let metrics: ReturnType<typeof metricsForConsole> | null = null;
   let followers = 0;
+  let isClosed = false;
+  const wakes = new Set<() => void>();
   app.get("/api/v1/logs/tail", (c) => {
     if (followers === FOLLOWERS_MAX) return c.json({ error: `${FOLLOWERS_MAX} already follow the log` }, 503);
     followers++;
@@ -67,6 +73,8 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
       const waiting: string[] = [];
       let lost = 0;
       let wake = (): void => {};
+      const wakeUp = (): void => wake();
+      wakes.add(wakeUp);
       const stop = operations.tail.follow((line) => {
         if (waiting.length === LINES_MAX) {
           waiting.shift();
@@ -79,7 +87,7 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
       stream.onAbort(() => wake()); // a place that nobody uses is free at once
       try {
         await stream.writeSSE({ event: "ready", data: "" });
-        while (!stream.aborted && !stream.closed) {
+        while (!stream.aborted && !stream.closed && !isClosed) {
           if (waiting.length === 0) await new Promise<void>((resolve) => (wake = resolve));
           if (lost > 0) await stream.writeSSE({ event: "lost", data: String(lost) });
           lost = 0;
@@ -89,6 +97,7 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
         }
       } finally {
         clearInterval(beat);
+        wakes.delete(wakeUp);
         stop();
         followers--;
       }
@@ -104,6 +113,8 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
   app.notFound((c) => c.json({ error: "there is nothing here; /api/v1/openapi.json says what is" }, 404));
   app.onError((error, c) => c.json({ error: error.message }, 500));
   const close = (): void => {
+    isClosed = true;
+    for (const wake of wakes) wake();
     versionOne.close();
     metrics?.stop();
   };
@@ -113,6 +124,7 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
 /** Listens at once; throws what Bun throws, with `code`, when it cannot. */
 export function startConsole(settings: ConsoleSettings, host: Host, operations: Operations): Console {
   const { app, close } = consoleApp(host, settings.users, operations);
+  let isRetired = false;
   const server = Bun.serve({
     hostname: settings.host,
     port: settings.port,
@@ -122,10 +134,21 @@ export function startConsole(settings: ConsoleSettings, host: Host, operations: 
     reusePort: false, // else Bun would share the port with another program that has it
     // The page holds nothing of the broker's: what it shows it asks of the API, which wants to know who asks.
     routes: { [DASHBOARD]: dashboard },
-    fetch: (request, self) => app.fetch(request, { address: self.requestIP(request)?.address ?? "" }),
+    async fetch(request, self) {
+      if (isRetired) return new Response(null, { status: 503, headers: { Connection: "close" } });
+      const response = await app.fetch(request, { address: self.requestIP(request)?.address ?? "" });
+      if (isRetired) response.headers.set("Connection", "close"); // what is asked next is asked of another one
+      return response;
+    },
   });
   return {
     port: server.port ?? settings.port,
+    retire() {
+      isRetired = true;
+      close();
+      void server.stop(false);
+      setTimeout(() => void server.stop(true), RETIRE_MS).unref();
+    },
     async stop() {
       close();
       await server.stop(true);
