@@ -16,6 +16,7 @@ import type { ConnectionStats } from "./net/connectionStats.ts";
 import { HANDSHAKES_MAX, Host, TICK_MS } from "./net/host.ts";
 import { HostLog, WARNING_MS } from "./net/hostLog.ts";
 import type { Listener } from "./net/listener.ts";
+import { STATE_MS } from "./net/stateLog.ts";
 import { transportNames } from "./net/transport.ts";
 import { errors } from "./packet/error.ts";
 import { Router } from "./router/router.ts";
@@ -145,6 +146,7 @@ export async function startBroker(
     setInterval(() => host.tick(), TICK_MS),
     setInterval(() => files.look(), WATCH_MS),
     setInterval(() => log.tellDropped(), WARNING_MS),
+    setInterval(() => log.tellState(), STATE_MS),
   ];
   let stopped: Promise<void> | null = null;
   const apply = async (next: BrokerSettings): Promise<void> => {

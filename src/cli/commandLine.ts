@@ -39,6 +39,8 @@ listened on; 70 a fault of the program; 130 or 143 a second SIGINT or SIGTERM wh
 millrace COMMAND --help tells a command's options and its exit status.
 `;
 const KEYS_HINT = "millrace --help, in full, lists the keys of the configuration too.\n";
+/** Levels by how often -v is given. */
+const VERBOSE: readonly LogSetting[] = ["info", "debug", "trace", "all"];
 /** Columns of help where there is no terminal to ask. */
 const HELP_WIDTH = 110;
 
@@ -81,7 +83,12 @@ export function programCommand(withKeys: boolean): Command {
     .helpCommand(false)
     .allowExcessArguments()
     .option("-c, --config <file>", "configuration, in TOML (default: the demo inside the program)", notEmpty)
-    .option("-v, --verbose", "log more: -v debug, -vv and -vvv trace", (_, count: number) => count + 1, 0)
+    .option(
+      "-v, --verbose",
+      "log more: -v packets, -vv acknowledgements and pings too, -vvv the broker's inner state as well",
+      (_, count: number) => count + 1,
+      0,
+    )
     .addOption(new Option("-q, --quiet", "log warnings and errors alone").conflicts("verbose"))
     .addOption(
       new Option("--log-level <level>", "log from this level on (over -v and -q)").choices(LOG_LEVELS),
@@ -165,6 +172,5 @@ function globalsOf(program: Command): Globals {
 function levelOf(flags: Flags): LogSetting {
   if (flags.logLevel !== undefined) return flags.logLevel;
   if (flags.quiet) return "warn";
-  if (flags.verbose === 0) return "info";
-  return flags.verbose === 1 ? "debug" : "trace";
+  return VERBOSE[Math.min(flags.verbose, VERBOSE.length - 1)] ?? "info";
 }

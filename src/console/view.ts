@@ -10,7 +10,7 @@ import type { RetainedRecord } from "../router/retained.ts";
 import type { Router } from "../router/router.ts";
 import { CLASS_V5, classQos } from "../router/runClass.ts";
 import type { ShareGroup } from "../router/shareGroup.ts";
-import { ReaderState } from "../session/reader.ts";
+import { READER_STATES } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 
@@ -30,13 +30,6 @@ export interface PageQuery {
   readonly search: string;
 }
 
-const STATES: Readonly<Record<ReaderState, string>> = {
-  [ReaderState.CaughtUp]: "caught_up",
-  [ReaderState.Ready]: "ready",
-  [ReaderState.SocketFull]: "socket_full",
-  [ReaderState.WindowFull]: "window_full",
-  [ReaderState.Offline]: "offline",
-};
 const VERSIONS = { 3: "3.1", 4: "3.1.1", 5: "5" } as const;
 
 export class View {
@@ -202,7 +195,7 @@ export class View {
     for (const { clientIdentifier, reader } of this.router.sessions.all()) {
       if (reader.pending.length === 0) continue;
       if (ready.length === limit) break;
-      ready.push({ client_id: clientIdentifier, state: STATES[reader.state], queued: reader.queued });
+      ready.push({ client_id: clientIdentifier, state: READER_STATES[reader.state], queued: reader.queued });
     }
     return ready;
   }
@@ -214,7 +207,7 @@ export class View {
       client_id: session.clientIdentifier,
       user: session.owner,
       connected: session.port !== null,
-      state: STATES[session.reader.state],
+      state: READER_STATES[session.reader.state],
       version: VERSIONS[session.level],
       listener: connection?.listener.section ?? null,
       remote: connection?.remoteAddress ?? null,

@@ -10,6 +10,7 @@ import { type Closed, CloseCause } from "./closeCause.ts";
 import type { Connection } from "./connection.ts";
 import { type Host, type HostListener, RELAX_MS, TRICKLE_MS } from "./host.ts";
 import { PacketLog } from "./packetLog.ts";
+import { StateLog } from "./stateLog.ts";
 
 /** Causes of an end that somebody should look at. */
 const WARNINGS: ReadonlySet<string> = new Set(["error", "no_memory", "access_failed"]);
@@ -54,11 +55,13 @@ export class HostLog implements HostListener {
   private readonly waiting = new Set<Connection>();
   private dropped: Dropped = { gap: 0, quota: 0, too_large: 0, refused: 0, not_retained: 0 };
   private readonly turnedAwaySockets: Recurring = { count: 0, nextMs: 0 };
+  private readonly states: StateLog;
   private readonly untrusted: Recurring = { count: 0, nextMs: 0 };
 
   constructor(logger: Logger, clock: Clock) {
     this.logger = logger;
     this.clock = clock;
+    this.states = new StateLog(logger);
     logger.filter?.watch(() => this.showAll());
   }
 
@@ -83,6 +86,11 @@ export class HostLog implements HostListener {
     else if (closed.cause !== CloseCause.untrustedProxy.cause) this.logger.debug(fields, closed.message);
     else if (this.recurs(this.untrusted))
       this.logger.warn({ ...fields, count: this.untrusted.count }, closed.message);
+  }
+
+  /** Every STATE_MS: what goes on inside, for those who want everything. */
+  tellState(): void {
+    if (this.host !== null) this.states.tell(this.host);
   }
 
   /** Every WARNING_MS: what was dropped since the last time, if anything was. Nothing goes without a word. */

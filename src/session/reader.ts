@@ -18,6 +18,15 @@ export const ReaderState = {
 } as const;
 export type ReaderState = (typeof ReaderState)[keyof typeof ReaderState];
 
+/** As people are told. */
+export const READER_STATES: Readonly<Record<ReaderState, string>> = {
+  [ReaderState.CaughtUp]: "caught_up",
+  [ReaderState.Ready]: "ready",
+  [ReaderState.SocketFull]: "socket_full",
+  [ReaderState.WindowFull]: "window_full",
+  [ReaderState.Offline]: "offline",
+};
+
 export class Reader implements Pinned {
   /** Whose reader it is; null for a share group. */
   readonly session: Session | null;

@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { run, start } from "./program.ts";
+import { WireClient } from "../support/wireClient.ts";
+import { logLines, run, start } from "./program.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-program-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -73,3 +74,29 @@ for (const section of ["console", "prometheus"]) {
     expect(stderr).toEndWith(` (${file}:3: [${section}], EADDRINUSE)\n`);
   });
 }
+
+test("-v shows packets, -vv pings too, -vvv the inner state as well", async () => {
+  const heard: Record<string, string[]> = {};
+  for (const flag of ["-v", "-vv", "-vvv"]) {
+    const program = start(["-c", configFor(0), "--log-format", "json", flag]);
+    await program.until("ready");
+    if (flag === "-vvv") await program.until("state of the broker");
+    const client = await WireClient.open(await program.port(), 4);
+    await client.connect({ clientId: "me" });
+    await client.expectSilence();
+    if (flag === "-vvv") await program.until("state of the connection");
+    await client.disconnect();
+    await program.until("said DISCONNECT");
+    program.kill("SIGTERM");
+    const { stdout } = await program.outcome;
+    const said = logLines(stdout).map((line) => String(line["msg"]));
+    heard[flag] = ["incoming CONNECT", "incoming PINGREQ", "state of the connection"].filter((part) =>
+      said.some((message) => message.includes(part)),
+    );
+  }
+  expect(heard).toEqual({
+    "-v": ["incoming CONNECT"],
+    "-vv": ["incoming CONNECT", "incoming PINGREQ"],
+    "-vvv": ["incoming CONNECT", "incoming PINGREQ", "state of the connection"],
+  });
+});

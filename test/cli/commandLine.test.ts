@@ -40,7 +40,7 @@ describe("answers at once", () => {
   test("mistakes, with a hint", async () => {
     const rows: readonly (readonly [string[], string])[] = [
       [["--confg", "x"], "unknown option '--confg'"],
-      [["--log-level", "loud"], "Allowed choices are trace, debug"],
+      [["--log-level", "loud"], "Allowed choices are all, trace, debug"],
       [["--config"], "argument missing"],
       [["-q", "-v"], "cannot be used with"],
       [["extra"], "unknown command 'extra'"],
