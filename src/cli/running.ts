@@ -106,7 +106,7 @@ export class Running {
   private async reloadNow(): Promise<ReloadReport> {
     let settings: BrokerSettings | undefined;
     try {
-      const found = findConfig(this.path);
+      const found = this.findAgain();
       this.lastText = found.text;
       const read = readConfig(found, process.env);
       settings = read.settings;
@@ -127,6 +127,12 @@ export class Running {
       this.logger.error({}, `the configuration is not taken, what was in force stays: ${text}`);
       throw new ReloadError(text);
     }
+  }
+
+  /** The file that the program began with: while it is gone, another one of its name is not meant. */
+  private findAgain(): Found {
+    const { path, source } = this.found;
+    return path === null ? findConfig(this.path) : { ...findConfig(path), source };
   }
 
   private async apply(next: ReadConfig): Promise<ReloadReport> {

@@ -42,12 +42,15 @@ export class Metrics {
   private server: MetricsServer | null = null;
   private text: MetricsText | null = null;
   private runtime: Runtime | null = null;
-  private sys: Part | null = null;
+  private sys: Sys | null = null;
+  /** On the router's clock. */
+  private readonly startedMs: number;
   private events: Part | null = null;
   private meters: Part | null = null;
 
   constructor(host: Host) {
     this.host = host;
+    this.startedMs = host.router.clock.nowMs();
   }
 
   /** Where /metrics is served; null where it is not. */
@@ -110,10 +113,14 @@ export class Metrics {
     const { prometheus, sysIntervalMs, alerts, meters } = next;
     if (prometheus === null) this.forget();
     else this.runtime?.look(prometheus.lagIntervalMs);
-    for (const one of [alerts, meters]) if (one !== null) keepForBroker(host, one.topic);
-    if (sysIntervalMs !== settings.sysIntervalMs) {
+    if (alerts?.topic !== settings.alerts?.topic || meters?.topic !== settings.meters?.topic)
+      host.router.filters.reserve([...firstLevels(alerts), ...firstLevels(meters)]);
+    if (sysIntervalMs === 0) {
       this.sys?.stop();
-      this.sys = sysIntervalMs > 0 ? new Sys(host, sysIntervalMs) : null;
+      this.sys = null;
+    } else if (sysIntervalMs !== settings.sysIntervalMs) {
+      this.sys ??= new Sys(host, this.startedMs);
+      this.sys.every(sysIntervalMs);
     }
     if (!Bun.deepEquals(alerts, settings.alerts)) {
       this.events?.stop();
@@ -150,6 +157,6 @@ function isSamePlace(a: MetricsSettings["prometheus"], b: MetricsSettings["prome
 }
 
 /** Clients cannot make up what the broker says, where it says it below a topic with $. */
-function keepForBroker({ router }: Host, topic: string): void {
-  if (topic.startsWith("$")) router.filters.reserve(topic.split("/", 1)[0]!);
+function firstLevels(one: { readonly topic: string } | null): string[] {
+  return one?.topic.startsWith("$") ? [one.topic.split("/", 1)[0]!] : [];
 }

@@ -31,8 +31,8 @@ export class Sys {
   private readonly host: Host;
   private readonly startedMs: number;
   private readonly figures: FiguresReader;
-  private readonly timer: Timer;
-  private readonly first: Timer;
+  private timer: Timer | null = null;
+  private first: Timer | null = null;
   /** Topics, without the root, with what was last published there. */
   private readonly published = new Map<string, string>();
   private readonly loads = new Map<string, number>();
@@ -42,17 +42,27 @@ export class Sys {
   private heapPeak = 0;
   private isRunning = true;
 
-  constructor(host: Host, intervalMs: number) {
+  /** `startedMs` is when the broker began, on the router's clock. */
+  constructor(host: Host, startedMs: number) {
     this.host = host;
-    this.startedMs = host.router.clock.nowMs();
+    this.startedMs = startedMs;
     this.figures = new FiguresReader(host);
+  }
+
+  /** Publishes at this interval from now on, for the first time soon. */
+  every(intervalMs: number): void {
+    this.clearTimers();
     this.timer = setInterval(() => void this.publish(), intervalMs);
     this.first = setTimeout(() => void this.publish(), Math.min(FIRST_MS, intervalMs));
   }
 
+  private clearTimers(): void {
+    if (this.timer !== null) clearInterval(this.timer);
+    if (this.first !== null) clearTimeout(this.first);
+  }
+
   stop(): void {
-    clearInterval(this.timer);
-    clearTimeout(this.first);
+    this.clearTimers();
     this.isRunning = false;
     for (const topic of this.published.keys()) this.host.router.retained.clear(ROOT + topic);
     this.published.clear();

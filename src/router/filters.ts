@@ -80,6 +80,8 @@ export class Route {
   }
 }
 
+/** The first level of what the broker tells of itself. */
+const SYS = "$SYS";
 /** Where a route's place stands for a valid Topic Name: it is none. */
 const NOT_A_TOPIC = -1;
 const CACHE_ENTRIES = 16_384;
@@ -112,7 +114,7 @@ export class Filters {
   private epoch = 0;
   private readonly matched: number[] = [];
   /** First levels of topics that the broker alone publishes to; they begin with $. */
-  private readonly reserved = new Set(["$SYS"]);
+  private reserved: ReadonlySet<string> = new Set([SYS]);
   readonly none = new Route(-2, []);
   /** Of a topic that the publisher may not publish to. */
   readonly denied = new Route(-4, []);
@@ -196,10 +198,11 @@ export class Filters {
     return errors.topicWildcard.code;
   }
 
-  /** Topics with this first level, which begins with $, are the broker's own from now on. */
-  reserve(level: string): void {
-    assert(level.startsWith("$") && !level.includes("/"), "what is reserved is a first level with $");
-    this.reserved.add(level);
+  /** Topics with these first levels, which begin with $, are the broker's own from now on, and so are those of $SYS. */
+  reserve(levels: readonly string[]): void {
+    for (const level of levels)
+      assert(level.startsWith("$") && !level.includes("/"), "what is reserved is a first level with $");
+    this.reserved = new Set([SYS, ...levels]);
     this.outdate();
   }
 

@@ -2,7 +2,7 @@
 // say so line by line; whoever it does not concern notices nothing.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import mqtt from "mqtt";
@@ -153,6 +153,23 @@ describe("a reload", () => {
     await reload();
     expect(await reload()).toEqual({ applied: [], needs_restart: [] });
     expect(await routerNow()).toMatchObject({ memory: "64MiB", max_connections: 10010 });
+    one.kill("SIGTERM");
+    expect((await one.outcome).status).toBe(0);
+  });
+
+  test("reads the file that the program began with, and no other while that one is gone", async () => {
+    const cwd = join(folder, "named");
+    mkdirSync(join(cwd, "config"), { recursive: true });
+    writeFileSync(join(cwd, "demo.toml"), LISTENER);
+    writeFileSync(join(cwd, "config/demo.toml"), `${LISTENER}[v4.1.connections]\nmax_qos = 1\n`);
+    const one = start(["--config", "demo.toml", "--log-format", "json"], { cwd });
+    await one.port();
+    rmSync(join(cwd, "demo.toml"));
+    one.kill("SIGHUP");
+    await one.until("what was in force stays");
+    writeFileSync(join(cwd, "demo.toml"), LISTENER);
+    one.kill("SIGHUP");
+    await one.until("the configuration is what it was");
     one.kill("SIGTERM");
     expect((await one.outcome).status).toBe(0);
   });

@@ -151,3 +151,38 @@ describe("a listener", () => {
     await expect(program.running.reload()).rejects.toThrow(":3: [prometheus]");
   });
 });
+
+describe("what the broker says of itself", () => {
+  test("below $events is the broker's own as long as it says something there", async () => {
+    program = await startRunning(`${LISTENER}[metrics.alerts]\n`);
+    const client = await connect(program.port("v4.1"), "one");
+    const publish = async (): Promise<number | undefined> => {
+      await client.send(client.publishPacket("$events/mine", "x", { qos: 1 }));
+      return (await client.expect("puback")).reasonCode;
+    };
+    const [notAuthorized, success] = [0x87, 0];
+    expect(await publish()).toBe(notAuthorized);
+    await program.reload(LISTENER);
+    expect(await publish()).toBe(success);
+    await program.reload(`${LISTENER}[metrics.meters]\n`);
+    expect(await publish()).toBe(notAuthorized);
+    await program.reload(`${LISTENER}[metrics.meters]\ntopic = "meters"\n`);
+    expect(await publish()).toBe(success);
+  });
+
+  test("at another interval goes on from where it was", async () => {
+    const file = (seconds: number): string => `${LISTENER}[sys]\ninterval = ${seconds}\n`;
+    program = await startRunning(file(1));
+    const client = await connect(program.port("v4.1"), "one");
+    await client.subscribe("$SYS/broker/uptime");
+    const next = async (): Promise<string> => (await client.receive()).payload.toString();
+    for (let last = "0 seconds"; last === "0 seconds"; last = await next());
+    await program.reload(file(3600));
+    const other = await connect(program.port("v4.1"), "two");
+    await other.subscribe("$SYS/broker/uptime");
+    expect((await other.receive()).payload.toString()).not.toBe("0 seconds");
+    await program.reload(file(0));
+    await program.reload(file(3600));
+    expect(await next()).not.toBe("0 seconds");
+  });
+});
