@@ -90,6 +90,7 @@ const ROWS: readonly Row[] = [
       `# gone: connection to-the-cloud: ${NO_BRIDGE}`,
       "#   address cloud.example.org:8883",
       "#   topic plant/# out 1",
+      "#   with its remote_username, remote_password, bridge_cafile",
     ],
     warnings: [
       "mosquitto.conf:2: pid_file: ",
@@ -125,6 +126,8 @@ const ROWS: readonly Row[] = [
       "allow_anonymous = false  # was so without allow_anonymous",
       "# gone: listener 18884 127.0.0.1: there is no TLS with pre-shared keys; " +
         "it is left out, not opened in plain text",
+      "#   with its psk_hint, psk_file, use_identity_as_username",
+      "# gone: per_listener_settings: every listener has a section of its own",
       'auth_chain = ["file"]  # was so: with a certificate, and by the password file',
     ],
     warnings: [

@@ -15,6 +15,8 @@ export type Part = "" | "connections" | "tls";
 export interface Source {
   readonly file: string;
   readonly line: number;
+  /** Where to look alone: what is said there is not about what stands on that line. */
+  readonly isNear?: true;
 }
 
 /** What a key is set with besides its value. */
@@ -44,6 +46,8 @@ export class Draft {
   readonly #head: readonly string[];
   readonly #sections = new Map<string, DraftSection>();
   readonly #warnings: Warning[] = [];
+  /** Lines of the old files that something has become of, or has been said about. */
+  readonly #told = new Set<string>();
 
   /** `head` explains the file, a comment each. */
   constructor(head: readonly string[]) {
@@ -70,8 +74,19 @@ export class Draft {
     return this.#sections.values();
   }
 
+  /** Something has become of this line, or has been said about it. */
+  tell({ file, line, isNear }: Source): void {
+    if (!isNear) this.#told.add(`${file}:${line}`);
+  }
+
+  isTold({ file, line }: Source): boolean {
+    return this.#told.has(`${file}:${line}`);
+  }
+
   /** Says what is lost or needs a look. Never a secret. The same text about several lines is told once. */
-  warn({ file, line }: Source, text: string): void {
+  warn(source: Source, text: string): void {
+    this.tell(source);
+    const { file, line } = source;
     const same = this.#warnings.find((warning) => warning.text === text && warning.file === file);
     if (same === undefined) this.#warnings.push({ file, text, lines: new Set([line]) });
     else same.lines.add(line);
@@ -119,6 +134,7 @@ export class DraftSection {
 
   /** Sets a key; a second value for it replaces the first. */
   set(name: string, value: unknown, { source, was, above = [] }: Origin): void {
+    this.#draft.tell(source);
     const key = keyAt(this.path, name);
     if (key?.effect === "none") {
       const shown = key.kind === "users" || key.secret ? undefined : value;
@@ -156,6 +172,7 @@ export class DraftSection {
   /** Leaves `what` out: a comment, and a warning unless nothing is lost by it. */
   gone(what: string, why: string, loss: Loss): void {
     const { source, above = [], value } = loss;
+    this.#draft.tell(source);
     for (const comment of above) this.note(comment);
     this.note(`gone: ${what}${value === undefined ? "" : ` = ${tomlValue(value)}`}: ${why}`);
     const isIdle = value === 0n || value === false || value === "" || loss.isIdle === true;

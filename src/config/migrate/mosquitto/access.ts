@@ -98,5 +98,6 @@ function setAnonymous(
   let was = "was so without allow_anonymous";
   if (option !== undefined) was = wasText(option);
   if (listener.isLocalOnly) was = "was so without a listener";
-  connections.set("allow_anonymous", isAllowed, { source: option?.source ?? listener.source, was });
+  const source = (listener.isLocalOnly ? undefined : option?.source) ?? listener.source;
+  connections.set("allow_anonymous", isAllowed, { source, was });
 }

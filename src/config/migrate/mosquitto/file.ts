@@ -5,6 +5,7 @@ import { keyAt } from "../../places.ts";
 import { ConfigError, nearest } from "../../problems.ts";
 import { Draft, type DraftSection } from "../draft.ts";
 import { addBridges } from "./bridges.ts";
+import { addUntold } from "./untold.ts";
 import { hasTls, type Listener, listenersOf, noTls } from "./listeners.ts";
 import { type Option, readMosquitto } from "./options.ts";
 import { MOSQUITTO_FAMILIES, MOSQUITTO_RULES, type MosquittoRule, mosquittoRule } from "./rules.ts";
@@ -26,7 +27,7 @@ export interface MosquittoJob {
 
 /** Throws ConfigError when `found` holds none of mosquitto's options. */
 export function migrateMosquitto(found: Pick<Found, "text" | "file">): MosquittoJob {
-  const { options, unread } = readMosquitto(found);
+  const { options, unread, included } = readMosquitto(found);
   const toml = options.find(({ name, text }) => name.startsWith("[") || text.startsWith("="));
   if (toml !== undefined) {
     const { file, line } = toml.source;
@@ -41,6 +42,7 @@ export function migrateMosquitto(found: Pick<Found, "text" | "file">): Mosquitto
     'Each line says at its end what it was; comments that begin with "gone" tell what has no equivalent.',
   ]);
   for (const { source, text } of unread) draft.warn(source, text);
+  for (const folder of included) draft.section([]).note(`was include_dir ${folder}: its files are in here`);
   for (const option of options) if (!known.includes(option)) unknown(draft, option);
   const job = sorted(draft, known, { file: found.file, line: 1 });
   draft.section(["router"]);
@@ -54,6 +56,7 @@ export function migrateMosquitto(found: Pick<Found, "text" | "file">): Mosquitto
   addPersistence(job);
   addAccess(job);
   addBridges(draft, known);
+  addUntold(draft, known);
   return job;
 }
 

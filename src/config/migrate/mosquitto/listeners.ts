@@ -37,18 +37,23 @@ interface Group {
 
 const DEFAULT_PORT = 1883n;
 
+/** They are the default listener's wherever they stand. */
+const DEFAULT_LISTENERS_OWN: ReadonlySet<string> = new Set(["port", "bind_address"]);
+
 /**
  * Listeners in the order of the file. The default one is there when there is no `listener`, or when an option that
- * makes it stands before the first one. A listener that must not be opened in plain text is left out, with a warning.
+ * makes it stands before the first one, or is its own. A listener that must not be opened in plain text is left out,
+ * with a warning.
  */
 export function listenersOf(draft: Draft, options: readonly Option[], start: Source): Listener[] {
-  const groups: Group[] = [{ line: undefined, options: [] }];
+  const first: Group = { line: undefined, options: [] };
+  const groups: Group[] = [first];
   for (const option of options) {
     if (option.name === "listener") groups.push({ line: option, options: [] });
+    else if (DEFAULT_LISTENERS_OWN.has(option.name)) first.options.push(option);
     else groups.at(-1)?.options.push(option);
   }
-  const [first] = groups;
-  const opens = first?.options.some(({ name }) => mosquittoRule(name)?.opens) ?? false;
+  const opens = first.options.some(({ name }) => mosquittoRule(name)?.opens);
   if (groups.length > 1 && !opens) {
     for (const { name, source } of groups.shift()?.options ?? []) {
       draft.section([]).gone(name, "it stands before the first listener and concerned none", { source });
@@ -57,7 +62,7 @@ export function listenersOf(draft: Draft, options: readonly Option[], start: Sou
   const listeners: Listener[] = [];
   for (const group of groups) {
     const isLocalOnly = group.line === undefined && !opens;
-    const listener = listenerOf(group, listeners.length + 1, isLocalOnly, start);
+    const listener = listenerOf(draft, group, listeners.length + 1, isLocalOnly, start);
     if (listener === undefined) badLine(draft, group);
     else if (isPreShared(listener)) leaveOut(draft, listener);
     else listeners.push(listener);
@@ -66,6 +71,7 @@ export function listenersOf(draft: Draft, options: readonly Option[], start: Sou
 }
 
 function listenerOf(
+  draft: Draft,
   { line, options }: Group,
   number: number,
   isLocalOnly: boolean,
@@ -77,8 +83,10 @@ function listenerOf(
   if (line === undefined) {
     const port = last("port");
     const address = last("bind_address");
-    const source = (port ?? address ?? options[0])?.source ?? start;
+    const near = { ...(options[0]?.source ?? start), isNear: true } as const;
+    const source = (port ?? address)?.source ?? near;
     const said = [port, address].filter((option) => option !== undefined);
+    for (const option of said) draft.tell(option.source);
     const lines = said.map(({ name, text }) => `${name} ${text}`).join(", ");
     const was = isLocalOnly
       ? "was open to this machine alone, as there was no listener; on [::1]:1883 too"
@@ -98,6 +106,14 @@ function badLine(draft: Draft, { line, options }: Group): void {
   const option = line ?? options.find(({ name }) => name === "port");
   if (option === undefined) return;
   draft.section([]).gone(option.name, "it is not what mosquitto takes", option);
+  tellWith(draft, options);
+}
+
+/** The options of a listener that is left out go with it, by name alone: some are secret. */
+function tellWith(draft: Draft, options: readonly Option[]): void {
+  const names = new Set(options.map(({ name }) => name));
+  if (names.size > 0) draft.section([]).note(`  with its ${[...names].join(", ")}`);
+  for (const { source } of options) draft.tell(source);
 }
 
 /** Encrypted by keys that both sides know: without them it would be open. */
@@ -106,7 +122,8 @@ function isPreShared({ options }: Listener): boolean {
   return has("psk_hint") && !has("certfile");
 }
 
-function leaveOut(draft: Draft, { was, source }: Listener): void {
+function leaveOut(draft: Draft, { was, source, options }: Listener): void {
   const what = was.replace(/^was /, "");
   draft.section([]).gone(what, `${PSK_GONE}; it is left out, not opened in plain text`, { source });
+  tellWith(draft, options);
 }

@@ -22,17 +22,20 @@ export interface Unread {
 export interface MosquittoFile {
   readonly options: readonly Option[];
   readonly unread: readonly Unread[];
+  /** Folders of include_dir that were read. */
+  readonly included: readonly string[];
 }
 
 /** include_dir holds in the main file alone: nothing is read in circles. */
 export function readMosquitto(found: Pick<Found, "text" | "file">): MosquittoFile {
   const options: Option[] = [];
   const unread: Unread[] = [];
+  const included: string[] = [];
   for (const option of optionsOf(found)) {
-    if (option.name === "include_dir") include(option, options, unread);
-    else options.push(option);
+    if (option.name !== "include_dir") options.push(option);
+    else if (include(option, options, unread)) included.push(option.text);
   }
-  return { options, unread };
+  return { options, unread, included };
 }
 
 /** A # makes a comment at the beginning of a line alone. */
@@ -50,7 +53,12 @@ function optionsOf({ text, file }: Pick<Found, "text" | "file">): Option[] {
   return options;
 }
 
-function include({ text: folder, source }: Option, options: Option[], unread: Unread[]): void {
+/** Whether the folder could be read. */
+function include({ text: folder, source }: Option, options: Option[], unread: Unread[]): boolean {
+  if (folder === "") {
+    unread.push({ source, text: "include_dir names no folder" });
+    return false;
+  }
   const places = isAbsolute(folder) ? [folder] : [resolve(folder), join(dirname(source.file), folder)];
   for (const place of places) {
     const names = namesIn(place);
@@ -66,9 +74,10 @@ function include({ text: folder, source }: Option, options: Option[], unread: Un
         });
       }
     }
-    return;
+    return true;
   }
   unread.push({ source, text: `include_dir ${folder} cannot be read, and nothing of it is migrated` });
+  return false;
 }
 
 /** The `.conf` files of a folder in mosquitto's order: letters regardless of their case, then capitals first. */

@@ -145,7 +145,11 @@ export const MOSQUITTO_RULES: Readonly<Record<string, MosquittoRule>> = {
     is: "integer",
     unlimited: [0n],
   },
-  max_inflight_bytes: { scope: "broker", to: { in: "connections", key: "max_inflight_size" }, is: "integer" },
+  max_inflight_bytes: {
+    scope: "broker",
+    is: "integer",
+    gone: "max_inflight_messages bounds what is on its way to a client",
+  },
   max_queued_messages: {
     scope: "broker",
     to: { in: "connections", key: "max_queued_messages" },

@@ -30,7 +30,8 @@ function addPackets({ draft, listeners, broker }: MosquittoJob): void {
     }
     if (isUnlimited) {
       section.note("max_payload_size was not limited; without this key it is 1 MiB.");
-      draft.warn(payload?.source ?? packet?.source ?? source, UNLIMITED);
+      const near = { ...(packet?.source ?? source), isNear: true } as const;
+      draft.warn(payload?.source ?? near, UNLIMITED);
     }
   }
 }
@@ -44,6 +45,7 @@ function addConnections({ draft, listeners }: MosquittoJob): void {
   const counts = limits.map((option) => (option === undefined ? undefined : integerOf(option.text)));
   const [first] = limits.filter((option) => option !== undefined);
   if (first === undefined) return;
+  for (const { source } of limits.filter((option) => option !== undefined)) draft.tell(source);
   const router = draft.section(["router"]);
   const isBounded = counts.every((count) => count !== undefined && count > 0n);
   if (!isBounded) {

@@ -12,6 +12,7 @@ export function addTransport(draft: Draft, listener: Listener): void {
   const section = draft.section(path);
   const domain = last("socket_domain");
   const notes = domain === undefined ? was : `${was}, socket_domain ${domain.text}`;
+  if (domain !== undefined) draft.tell(domain.source);
   section.set("listen", addressOf(listener, domain?.text), { source, was: notes });
   if (domain?.text === "ipv6" && listener.host === undefined) {
     draft.warn(
@@ -24,6 +25,7 @@ export function addTransport(draft: Draft, listener: Listener): void {
     section.gone(`protocol ${protocol.text}`, "listeners speak MQTT, over TCP or WebSocket", protocol);
   } else if (protocol !== undefined && protocol.text === "websockets") {
     section.note(`was ${protocol.name} ${protocol.text}, which [ws.N] says`);
+    draft.tell(protocol.source);
   }
   const version = last("tls_version");
   const identity = last("use_identity_as_username");

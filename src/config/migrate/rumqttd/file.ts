@@ -10,6 +10,7 @@ import { type Job, moveTable, unknown } from "./job.ts";
 import { migrateBridge, migrateCluster, migrateMetrics, migratePrometheus } from "./links.ts";
 import { migrateListener } from "./listener.ts";
 import { GONE_SECTIONS, ROUTER_RULES } from "./rules.ts";
+import { addUntold } from "./untold.ts";
 import { OldToml, type Table } from "./oldToml.ts";
 
 /** Sections in the order in which the new file has them. */
@@ -45,6 +46,7 @@ export function migrateRumqttd(found: Pick<Found, "text" | "file">): Job {
   if (old.root["router"] === undefined && broker["router"] === undefined) draft.section(["router"]);
   migrateRoot(job, [], old.root);
   migrateRoot(job, ["broker"], broker);
+  addUntold(job);
   return job;
 }
 
@@ -57,6 +59,8 @@ function migrateRoot(job: Job, base: Path, root: Table): void {
     } else if (Object.hasOwn(GONE_SECTIONS, name)) {
       const header = isTable(raw) ? `[${tomlPath(at.map(String))}]` : name;
       draft.section([]).gone(header, GONE_SECTIONS[name] ?? "", { source: old.sourceOf(at) });
+      const keys = isTable(raw) ? Object.keys(raw) : [];
+      if (keys.length > 0) draft.section([]).note(`  with its ${keys.join(", ")}`);
     } else if (!Object.hasOwn(SECTIONS, name) && name !== "broker") {
       unknown(job, at, [], Object.keys(SECTIONS));
     }

@@ -61,13 +61,14 @@ function migrateOneBridge(job: Job, at: Path, raw: Table): void {
   const { url, port, connections, transport, ...table } = raw;
   moveTable(job, at, table, ["bridge"], BRIDGE_RULES);
   const { draft, old } = job;
-  if (url !== undefined || port !== undefined) {
+  if (table["addr"] === undefined && (url !== undefined || port !== undefined)) {
     const here = [...at, url === undefined ? "port" : "url"];
     const origin = { source: old.sourceOf(here), above: old.commentsOf(here) };
     const host = plain(url ?? "localhost");
     const isBare = host.includes(":") && !host.startsWith("[");
     const addr = `${isBare ? `[${host}]` : host}:${plain(port ?? 1883)}`;
     draft.section(["bridge"]).set("addr", addr, { ...origin, was: "was url and port" });
+    if (port !== undefined) draft.tell(old.sourceOf([...at, "port"]));
   }
   if (connections !== undefined) {
     const path = ["bridge", "connections"];
@@ -114,16 +115,20 @@ export function migrateCluster(job: Job, at: Path, raw: unknown): void {
   const was = nodes.map(([id]) => sectionText([...at, id])).join(", ");
   const section = draft.section(["cluster"], `was ${was}`);
   const at0 = [...at, String(own)];
+  const near = (path: Path) => ({ ...old.sourceOf(path), isNear: true }) as const;
   section.set("node_id", own, { source: old.sourceOf(["id"]), was: "was the top-level id" });
   const self = nodes.find(([id]) => id === String(own))?.[1];
-  if (self === undefined) draft.warn(old.sourceOf(at), `[cluster] has no node ${own}, which is this broker`);
-  else section.set("listen", nodeAddress(self), { source: old.sourceOf(at0), was: `was [cluster.${own}]` });
+  if (self === undefined) draft.warn(near(at), `[cluster] has no node ${own}, which is this broker`);
+  else section.set("listen", nodeAddress(self), { source: near(at0), was: `was [cluster.${own}]` });
   const seniors = nodes.filter(([id]) => /^\d+$/.test(id) && BigInt(id) > own);
   const list = seniors.map(([id, node]) => [BigInt(id), nodeAddress(node)]);
-  section.set("seniors", list, { source: old.sourceOf(at), was: "was the nodes of higher numbers" });
+  section.set("seniors", list, { source: near(at), was: "was the nodes of higher numbers" });
+  for (const [id, node] of nodes)
+    for (const name of node["address"] === undefined ? ["host", "port"] : ["address"])
+      if (node[name] !== undefined) draft.tell(old.sourceOf([...at, id, name]));
 }
 
 function nodeAddress(node: Table): string {
-  const { address, host, port } = node;
-  return typeof address === "string" ? address : `${plain(host)}:${plain(port)}`;
+  const { address, host = "", port = "" } = node;
+  return address === undefined ? `${plain(host)}:${plain(port)}` : plain(address);
 }

@@ -35,7 +35,7 @@ function keepNames(job: Job, at: Path, listener: readonly string[]): void {
   if (draft.existing(partPath(listener, "tls"))?.get("verify_client_cert") !== true) return;
   const connections = draft.section(partPath(listener, "connections"));
   if (connections.get("auth_chain") !== undefined) return;
-  const source = old.sourceOf(at);
+  const source = { ...old.sourceOf(at), isNear: true } as const;
   if (connections.get("auth") !== undefined) {
     const was = "was so: users by their passwords, whatever name the certificate has";
     connections.set("auth_chain", ["table"], { source, was });
@@ -173,9 +173,17 @@ function moveCredentials(old: Old): void {
   const { job, at, value } = old;
   const users: Record<string, string> = {};
   for (const [index, login] of (Array.isArray(value) ? value : []).entries()) {
-    const { username, password }: Table = isTable(login) ? login : {};
+    const { username, password, ...others }: Table = isTable(login) ? login : {};
+    for (const name of Object.keys(others))
+      unknown(job, [...at, index, name], partPath(old.listener, "connections"), ["username", "password"]);
     if (typeof username === "string" && typeof password === "string") users[username] = password;
-    else unknown(job, [...at, index], partPath(old.listener, "connections"), []);
+    else {
+      const what = `${sectionText([...at, index])} of user ${index + 1}`;
+      const source = job.old.sourceOf([...at, index]);
+      sectionOf(old, "connections").gone(what, "a user needs username and password, both of them texts", {
+        source,
+      });
+    }
   }
   setUsers(job, old.listener, users, originOf(old, "auth", "connections"));
 }
@@ -185,6 +193,7 @@ function moveUser(job: Job, at: Path, table: Table, part: Part, listener: readon
   const { username, password } = table;
   if (username === undefined && password === undefined) return;
   const source = job.old.sourceOf([...at, username === undefined ? "password" : "username"]);
+  job.draft.tell(job.old.sourceOf([...at, "password"]));
   if (typeof username === "string" && typeof password === "string") {
     const was = `was username and password${part === "connections" ? "" : ` in ${sectionText(at)}`}`;
     setUsers(job, listener, { [username]: password }, { source, was });
@@ -207,6 +216,8 @@ function movePkcs12(job: Job, at: Path, table: Table, part: Part, listener: read
   const name = ["pkcs12_path", "pkcs12path"].find((one) => table[one] !== undefined);
   if (name === undefined) return;
   const file = plain(table[name]);
+  for (const pass of ["pkcs12_pass", "pkcs12pass"])
+    if (table[pass] !== undefined) job.draft.tell(job.old.sourceOf([...at, pass]));
   const stem = file.replace(/\.(?:p12|pfx|pkcs12)$/i, "");
   const [cert, key] = [`${stem}.cert.pem`, `${stem}.key.pem`];
   const tls = job.draft.section(partPath(listener, "tls"));
