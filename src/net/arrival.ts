@@ -39,13 +39,19 @@ export interface TlsUser extends Layer {
   insecure(cause: Closed): void;
 }
 
+/** A socket that TLS is spoken on. */
+export interface SecureCarrier extends Carrier {
+  /** The client's ClientHello has come and is answered. */
+  readonly hasSpoken: boolean;
+}
+
 /** A socket as it was accepted. */
 export interface AcceptedSocket extends Carrier {
   readonly remoteAddress: string;
   /** Closes at once, whatever waits to be sent. */
   drop(): void;
   /** Begins TLS with what has been read already. The socket itself is used no more, but for drop(). */
-  secure(kit: TlsKit, hello: Buffer, user: TlsUser): Carrier;
+  secure(kit: TlsKit, hello: Buffer, user: TlsUser): SecureCarrier;
 }
 
 /** What all arrivals of a listener share. */
@@ -88,6 +94,7 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   private readonly accepted: AcceptedSocket;
   /** The socket, or TLS on it. */
   private carrier: Carrier;
+  private secure: SecureCarrier | null = null;
   private step: Step = Step.FirstByte;
   private held: Buffer = NOTHING;
   /** What it has taken of the strangers' budget. */
@@ -221,7 +228,12 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
     this.step = Step.Securing;
     const carrier = this.accepted.secure(this.place.tlsKit!, hello, this);
     this.accepted.layer = NOBODY;
+    this.secure = carrier;
     this.carrier = carrier;
+  }
+
+  get hasSpoken(): boolean {
+    return this.secure?.hasSpoken ?? false;
   }
 
   giveUp(): void {

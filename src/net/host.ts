@@ -104,7 +104,12 @@ export class Host implements ConnectionHost {
     this.connectionsMax = router.settings.connectionsMax;
     this.socketsMax = 1;
     this.limit(this.connectionsMax);
-    this.lobby = new Lobby(handshakesMax, router.clock, options.later ?? queueMicrotask);
+    this.lobby = new Lobby({
+      placesMax: handshakesMax,
+      clock: router.clock,
+      later: options.later ?? queueMicrotask,
+      pressed: () => listener.pressed(),
+    });
   }
 
   /** So many connections from now on; those beyond it stay until they go. */
@@ -229,6 +234,7 @@ export class Host implements ConnectionHost {
 
   /** Lets as many paused connections deliver one chunk as the log has room for, each in its turn. */
   trickle(): void {
+    this.lobby.gate.tick();
     for (const connection of this.overdrawn) connection.inbound.refill();
     let count = Math.max(TRICKLE_MIN, Math.floor(this.router.log.freeBytes / CHUNK_BYTES_MAX / 2));
     for (const connection of [...this.paused]) {
@@ -247,6 +253,7 @@ export class Host implements ConnectionHost {
   /** Somebody is held back: trickle() and relax() have work. Otherwise they need not be called. */
   get isPressed(): boolean {
     if (this.paused.size > 0 || this.overdrawn.size > 0 || this.residues.isPressed) return true;
+    if (this.lobby.gate.waitingCount > 0) return true;
     return this.router.pacing.pacedFilters > 0;
   }
 }

@@ -1,7 +1,7 @@
 // Listener socket: an accepted socket, plain: bytes go to its layer, and what is written goes to the kernel.
 
 import type { Socket as BunSocket } from "bun";
-import type { AcceptedSocket, Carrier, TlsUser } from "./arrival.ts";
+import type { AcceptedSocket, SecureCarrier, TlsUser } from "./arrival.ts";
 import type { Layer } from "./layer.ts";
 import type { TlsKit } from "./tlsKit.ts";
 import { TlsSocket } from "./tlsSocket.ts";
@@ -42,7 +42,7 @@ export class ListenerSocket implements AcceptedSocket {
     else this.tls.drop();
   }
 
-  secure(kit: TlsKit, hello: Buffer, user: TlsUser): Carrier {
+  secure(kit: TlsKit, hello: Buffer, user: TlsUser): SecureCarrier {
     this.tls = new TlsSocket(this.socket, kit, hello, user);
     return this.tls;
   }

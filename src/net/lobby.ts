@@ -6,7 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import { limitKey, UNIX_ADDRESS } from "./address.ts";
 import { AddressLimits } from "./addressLimits.ts";
 import { type Closed, CloseCause } from "./closeCause.ts";
-import { HandshakeGate } from "./handshakeGate.ts";
+import { type GateOptions, HandshakeGate } from "./handshakeGate.ts";
 import type { ListenerSettings } from "./settings.ts";
 
 /** An arrival, or a connection that waits for CONNECT. */
@@ -45,10 +45,10 @@ export class Lobby {
   /** Clients that their address's limit counts. */
   private readonly counted = new Set<Resident>();
 
-  constructor(handshakesMax: number, clock: Clock, later: (turn: () => void) => void) {
-    this.gate = new HandshakeGate(handshakesMax, clock, later);
-    this.clock = clock;
-    this.later = later;
+  constructor(gate: GateOptions) {
+    this.gate = new HandshakeGate(gate);
+    this.clock = gate.clock;
+    this.later = gate.later;
   }
 
   enter(guest: Guest): void {

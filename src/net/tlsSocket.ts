@@ -2,7 +2,7 @@
 // client's bytes, what goes in is sealed on its way to the kernel, and no more than a record of it waits here.
 
 import type { Socket as BunSocket } from "bun";
-import type { Carrier, TlsUser } from "./arrival.ts";
+import type { SecureCarrier, TlsUser } from "./arrival.ts";
 import { type Closed, CloseCause } from "./closeCause.ts";
 import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
 import type { Layer } from "./layer.ts";
@@ -49,7 +49,7 @@ const handlers = {
   error(): void {}, // close follows
 };
 
-export class TlsSocket implements Carrier {
+export class TlsSocket implements SecureCarrier {
   layer: Layer;
   readonly kit: TlsKit;
   private readonly user: TlsUser;
@@ -75,6 +75,12 @@ export class TlsSocket implements Carrier {
     this.raw = raw;
     this.tls = tls;
     if (this.isEnded) this.finish();
+  }
+
+  /** What is spoken is chosen as soon as the ClientHello is whole. */
+  get hasSpoken(): boolean {
+    const { name } = (this.tls?.getCipher() ?? { name: null }) as { name: string | null };
+    return name !== null;
   }
 
   write(bytes: Uint8Array, at: number, length: number): number {

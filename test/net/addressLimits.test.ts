@@ -31,8 +31,12 @@ test("so many in a second, as time passes", () => {
   expect(arrive(3)).toEqual([true, true, false]);
 });
 
+function newLobby(): Lobby {
+  return new Lobby({ placesMax: 1, clock: manualClock(), later: queueMicrotask, pressed() {} });
+}
+
 test("0 sets no limit", () => {
-  const lobby = new Lobby(1, manualClock(), queueMicrotask);
+  const lobby = newLobby();
   for (let i = 0; i < 1_000; i++) {
     const resident = { listener: listenerDefaults, remoteAddress: "a" };
     expect([lobby.isInTime(listenerDefaults, "a"), lobby.count(resident, null)]).toEqual([true, true]);
@@ -40,7 +44,7 @@ test("0 sets no limit", () => {
 });
 
 test("a client that comes back may take its former connection's place, not somebody else's", () => {
-  const lobby = new Lobby(1, manualClock(), queueMicrotask);
+  const lobby = newLobby();
   const listener = { ...listenerDefaults, transport: { ...PLAIN_TCP, connectionsPerAddress: 1 } };
   const other = { ...listener, section: "v4.2" };
   const at = (remoteAddress: string, on = listener): Resident => ({ listener: on, remoteAddress });

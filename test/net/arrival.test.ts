@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { AddressRanges } from "../../src/net/address.ts";
-import { type AcceptedSocket, Arrival, type Carrier, type TlsUser } from "../../src/net/arrival.ts";
+import { type AcceptedSocket, Arrival, type SecureCarrier, type TlsUser } from "../../src/net/arrival.ts";
 import type { Closed } from "../../src/net/closeCause.ts";
 import type { Connection } from "../../src/net/connection.ts";
 import { Host } from "../../src/net/host.ts";
@@ -23,12 +23,13 @@ const KIT = {} as TlsKit;
 const WS = { path: "*", origins: ["*"], compression: false };
 const TLS = tlsSettings({ cert: "", key: "" });
 
-class FakeSocket implements AcceptedSocket {
+class FakeSocket implements AcceptedSocket, SecureCarrier {
   layer: Layer = NOBODY;
   readonly remoteAddress: string;
   readonly sent: Buffer[] = [];
   state = "open";
   isPaused = false;
+  hasSpoken = true;
   user: TlsUser | null = null;
   hello: Buffer | null = null;
   secured: FakeSocket | null = null;
@@ -64,7 +65,7 @@ class FakeSocket implements AcceptedSocket {
     this.layer.closed();
   }
 
-  secure(_kit: TlsKit, hello: Buffer, user: TlsUser): Carrier {
+  secure(_kit: TlsKit, hello: Buffer, user: TlsUser): SecureCarrier {
     this.user = user;
     this.hello = Buffer.from(hello);
     this.secured = new FakeSocket(this.remoteAddress);
@@ -268,7 +269,7 @@ test("a client that leaves on the way leaves nothing behind", () => {
 
 test("the time of a client counts from when its turn came, but it does not wait for ever", async () => {
   const { host, socket, begin, clock } = scene({ tls: TLS }, "10.0.0.9", { handshakesMax: 1 });
-  const [next, last] = [begin(), begin()];
+  const [next, last] = [begin("10.0.0.10"), begin("10.0.0.11")];
   clock.pass(900);
   host.lobby.tick(clock.nowMs());
   socket.user!.secured(null);

@@ -221,6 +221,31 @@ test("the policy of the upgrade asks for certificates and tells whether they are
   evil.remove();
 });
 
+for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+  test(`${version}: the cipher is known as soon as the ClientHello is whole, and not before`, async () => {
+    const { promise, resolve } = Promise.withResolvers<Buffer>();
+    const tap = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: { data: (_, chunk) => resolve(chunk) },
+    });
+    servers.push(tap);
+    client(tap.port, { version });
+    const hello = await promise;
+    const server = serve();
+    const socket = connectTcp(server.port, "127.0.0.1");
+    clients.push(socket);
+    socket.write(hello.subarray(0, 100));
+    await until(() => server.sockets.length === 1);
+    const { tls } = server.sockets[0]!;
+    const cipher = (): string | null => (tls as unknown as TLSSocket).getCipher().name;
+    expect(cipher()).toBeNull();
+    socket.write(hello.subarray(100));
+    await until(() => cipher() !== null);
+    expect(has(server, "handshake")).toBe(false);
+  });
+}
+
 test("a handshake that is no handshake fails at once; one that is cut says so", async () => {
   const server = serve();
   const garbage = connectTcp(server.port, "127.0.0.1", () => garbage.write("\x16\x03\x01\x00\x05hello"));

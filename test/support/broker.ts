@@ -15,6 +15,7 @@ import type { RouterSettings } from "../../src/router/settings.ts";
 export interface BrokerOverrides {
   readonly router?: Partial<RouterSettings>;
   readonly listener?: Partial<ListenerSettings>;
+  readonly handshakesMax?: number;
   readonly auth?: AuthSettings;
   readonly authorization?: AuthorizationSettings;
   readonly access?: Access | Authenticate;
@@ -93,6 +94,7 @@ export async function startTestBroker(overrides: BrokerOverrides = {}): Promise<
       authorization: overrides.authorization ?? NO_AUTHORIZATION,
       auth: overrides.auth ?? NO_AUTH,
       services: NO_SERVICES,
+      ...(overrides.handshakesMax === undefined ? {} : { handshakesMax: overrides.handshakesMax }),
     },
     overrides.logger ?? silentLogger,
     overrides.access ?? null,
