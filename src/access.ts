@@ -21,7 +21,10 @@ import type { AuthorizationSettings } from "./config/aclSettings.ts";
 import { asksNobody } from "./config/authSettings.ts";
 import { fileProblem, type PlaceOf, placeOfKey } from "./config/filePlace.ts";
 import type { FileWatch } from "./config/fileWatch.ts";
+import type { Environment } from "./config/environment.ts";
+import type { Found } from "./config/find.ts";
 import { sectionPath } from "./config/listeners.ts";
+import { type ReadConfig, tryConfig } from "./config/load.ts";
 import { ConfigError } from "./config/problems.ts";
 import type { BrokerSettings } from "./config/settings.ts";
 import type { ListenerSettings } from "./net/settings.ts";
@@ -92,6 +95,34 @@ export async function openAccess(settings: BrokerSettings, parts: AccessParts): 
       };
     },
   };
+}
+
+const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {}, isEnabled: () => false };
+const NO_CLOCK: Clock = { nowMs: () => 0, wallMs: () => 0 };
+
+/**
+ * As readConfig, and looks into the files of users and rules as well: always with `always`, else where files of TLS
+ * alone stand in the way, so that all files are told of at once. Asks nobody over the network.
+ */
+export async function readWithFiles(
+  found: Pick<Found, "text" | "file">,
+  environment: Environment,
+  always = false,
+): Promise<ReadConfig> {
+  const { read, problems, isOfFiles } = tryConfig(found, environment);
+  const others = isOfFiles && (always || problems.length > 0) ? await accessProblems(read.settings) : [];
+  if (problems.length + others.length > 0) throw new ConfigError([...problems, ...others]);
+  return read;
+}
+
+async function accessProblems(settings: BrokerSettings): Promise<readonly string[]> {
+  try {
+    await openAccess(settings, { clock: NO_CLOCK, logger: SILENT });
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
 }
 
 export function hasRules({ rules, otherwise, aclFile }: AuthorizationSettings): boolean {

@@ -3,12 +3,13 @@
 //   Starting → Running → Stopping → exit 0
 //   a signal while Starting: exit 0; a second one while Stopping: exit 128 + its number; SIGHUP reads the files anew
 
+import { readWithFiles } from "./access.ts";
 import { VERSION } from "./base/version.ts";
 import { runCommandLine } from "./cli/commandLine.ts";
 import { Running } from "./cli/running.ts";
 import { ServiceManager } from "./cli/serviceManager.ts";
 import { findConfig } from "./config/find.ts";
-import { type ReadConfig, readConfig } from "./config/load.ts";
+import type { ReadConfig } from "./config/load.ts";
 import type { ProgramLogger } from "./config/logger.ts";
 import { createLogger } from "./config/logger.ts";
 import { logConfig, logListeners, startFailure } from "./config/startup.ts";
@@ -40,7 +41,7 @@ async function start(): Promise<void> {
   let read: ReadConfig | undefined;
   try {
     const found = findConfig(commandLine.config);
-    read = readConfig(found, process.env);
+    read = await readWithFiles(found, process.env);
     const { names: variables } = read.document.variables;
     logger.info({ version: VERSION, bun: Bun.version, pid: process.pid }, `millrace ${VERSION}`);
     logConfig(logger, { ...read, source: found.source, variables });

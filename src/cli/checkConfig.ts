@@ -1,11 +1,9 @@
 // `millrace check-config FILE`: whether the broker would start with it, and with which values.
 
 import type { Command } from "commander";
-import { openAccess } from "../access.ts";
-import type { Logger } from "../base/logger.ts";
+import { readWithFiles } from "../access.ts";
 import { effectiveText } from "../config/effective.ts";
 import { findConfig } from "../config/find.ts";
-import { readConfig } from "../config/load.ts";
 import type { Globals } from "./subcommand.ts";
 
 const HELP = `
@@ -28,14 +26,10 @@ export function register(command: Command, globals: () => Globals): void {
     .action((file: string | undefined) => check(file ?? globals().config));
 }
 
-const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {}, isEnabled: () => false };
-
 /** Rejects with ConfigError, with every problem, when the broker would not start. Asks nobody over the network. */
 async function check(path: string | undefined): Promise<void> {
   const found = findConfig(path);
-  const read = readConfig(found, process.env);
-  const clock = { nowMs: () => 0, wallMs: () => 0 };
-  await openAccess(read.settings, { clock, logger: SILENT }); // it reads the files of users and rules
+  const read = await readWithFiles(found, process.env, true);
   for (const warning of read.warnings) process.stderr.write(`millrace: warning: ${warning}\n`);
   process.stdout.write(effectiveText(read, found.source));
 }

@@ -3,7 +3,9 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { type Command, Option } from "commander";
+import { readWithFiles } from "../access.ts";
 import { migrate, ORIGINS, type OriginName } from "../config/migrate/migrate.ts";
+import { ConfigError } from "../config/problems.ts";
 import { CommandError } from "./end.ts";
 import { type OutputOptions, writeOutput } from "./output.ts";
 
@@ -12,8 +14,11 @@ Takes every syntax that rumqttd has had. The new file goes to stdout or, with -o
 permissions, for passwords go with it. Each line that changed says at its end what it was. What has no
 equivalent is a comment in the new file and a warning on stderr, with the old file's line.
 
-Exit status: 0 the broker would start with the new file; 1 it would not, and stderr says why, or the old file
-could not be read.
+The new file is checked as check-config does, with the certificates, users and rules that it names: what is missing
+is told with what to do. It is written all the same, so that it can be made on another machine.
+
+Exit status: 0 the broker would start with the new file; 2 it is written, but the broker would not start with it here,
+and stderr says why; 1 there is no new file: the old one could not be read, or nothing could be written.
 
 Examples:
   millrace migrate-config rumqttd.toml -o millrace.toml
@@ -35,7 +40,10 @@ export function register(command: Command): void {
     .action(run);
 }
 
-function run(file: string, options: Options): void {
+/** The new file is there, and the broker would not start with it. */
+const EXIT_NOT_READY = 2;
+
+async function run(file: string, options: Options): Promise<void> {
   const { text, mode } = read(file);
   const newFile = options.output ?? "the new file";
   const migrated = migrate({ text, file }, options.from, newFile);
@@ -43,12 +51,21 @@ function run(file: string, options: Options): void {
   for (const warning of [...migrated.warnings, ...migrated.startWarnings]) {
     process.stderr.write(`millrace: warning: ${warning}\n`);
   }
-  const { problems } = migrated;
+  const problems = await problemsOf(migrated.text, newFile);
   if (problems.length === 0) return;
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
-  throw new CommandError(
-    `${basename(file)} is migrated, but the broker would not start with it, for ${count}:\n${problems.join("\n")}`,
-  );
+  const head = `${basename(file)} is migrated, but the broker would not start with it here, for ${count}`;
+  throw new CommandError(`${head}:\n${problems.join("\n")}`, EXIT_NOT_READY);
+}
+
+async function problemsOf(text: string, file: string): Promise<readonly string[]> {
+  try {
+    await readWithFiles({ text, file }, {}, true);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
 }
 
 function read(file: string): { readonly text: string; readonly mode: number } {

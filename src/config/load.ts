@@ -6,7 +6,7 @@ import type { Folders, Found } from "./find.ts";
 import { defaultFolders, findConfig } from "./find.ts";
 import { scanLines } from "./lines.ts";
 import { ConfigError } from "./problems.ts";
-import type { Document } from "./section.ts";
+import type { Document, Remark } from "./section.ts";
 import { remarkTexts } from "./section.ts";
 import type { BrokerSettings } from "./settings.ts";
 import { readSettings } from "./settings.ts";
@@ -50,10 +50,25 @@ export interface ReadConfig {
 }
 
 /** As parseConfig, for those who want to know where each value comes from. */
-export function readConfig(
+export function readConfig(found: Pick<Found, "text" | "file">, environment: Environment): ReadConfig {
+  const { read, problems } = tryConfig(found, environment);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return read;
+}
+
+export interface TriedConfig {
+  /** Counts only where there are no problems, or where they are of files alone. */
+  readonly read: ReadConfig;
+  readonly problems: readonly string[];
+  /** Nothing is wrong but files that the configuration names. */
+  readonly isOfFiles: boolean;
+}
+
+/** As readConfig, but throws ConfigError for what is no TOML alone. */
+export function tryConfig(
   { text, file }: Pick<Found, "text" | "file">,
   environment: Environment,
-): ReadConfig {
+): TriedConfig {
   const root = parseToml(text, file);
   const variables = new Variables();
   const refused = applyEnvironment(root, environment, variables);
@@ -61,8 +76,9 @@ export function readConfig(
   const settings = readSettings(document, root);
   const problems = remarkTexts(document, document.problems);
   problems.push(...refused.map(({ variable, text }) => `${variable}: ${text}`));
-  if (problems.length > 0) throw new ConfigError(problems);
-  return { settings, warnings: remarkTexts(document, document.warnings), root, document };
+  const isOfFiles = refused.length === 0 && document.problems.every((one: Remark) => one.isOfFile);
+  const warnings = remarkTexts(document, document.warnings);
+  return { read: { settings, warnings, root, document }, problems, isOfFiles };
 }
 
 /** Integers come as BigInt: 1.0 is not 1, and what is past 2^53 is not rounded. Throws ConfigError. */

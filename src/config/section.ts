@@ -29,6 +29,8 @@ export interface Remark {
   /** Set where an environment variable is to blame rather than the line. */
   readonly variable: string | undefined;
   readonly text: string;
+  /** The configuration is right, and a file that it names is not. */
+  readonly isOfFile?: boolean;
 }
 
 /** The texts in the order of the file, each with file and line at its head, then those of variables. */
@@ -40,6 +42,11 @@ export function remarkTexts(document: Document, remarks: readonly Remark[]): str
 
 export function problem(document: Document, path: Path, text: string): void {
   document.problems.push(remark(document, path, text));
+}
+
+/** What is wrong with a file that the key at `path` names. */
+export function problemOfFile(document: Document, path: Path, text: string): void {
+  document.problems.push({ ...remark(document, path, text), isOfFile: true });
 }
 
 export function warning(document: Document, path: Path, text: string): void {

@@ -13,7 +13,7 @@ import { isOrigin } from "../net/webSocketSettings.ts";
 import { fileProblem } from "./filePlace.ts";
 import type { Endpoint, ValuesOf } from "./key.ts";
 import { keyText, valueText } from "./problems.ts";
-import { type Document, problem, readSection, tableAt, warning } from "./section.ts";
+import { type Document, problem, problemOfFile, readSection, tableAt, warning } from "./section.ts";
 import { SNI_KEYS, type SOCKET_KEYS, TLS_KEYS } from "./transportKeys.ts";
 import { isTable } from "./values.ts";
 import type { WEB_SOCKET_KEYS } from "./wsKeys.ts";
@@ -174,7 +174,7 @@ function checkFiles(document: Document, path: Path, settings: TlsSettings): void
     if (!(error instanceof TlsFileError)) throw error;
     const section = error.index < 0 ? path : [...path, "sni", error.index];
     const at = [...section, error.key];
-    problem(document, at, fileProblem(undefined, at, error.path, error.reason));
+    problemOfFile(document, at, fileProblem(undefined, at, error.path, error.reason));
   }
 }
 

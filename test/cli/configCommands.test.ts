@@ -168,16 +168,43 @@ describe("migrate-config", () => {
     expect(stdout).toContain('listen = "unix:/run/plant.sock"  # was listener 0 /run/plant.sock\n');
   });
 
-  test("is exit 1 when the broker would not start with it, and writes it all the same", async () => {
+  test("is exit 2 when the broker would not start with it, and writes it all the same", async () => {
     const twice = write("twice.toml", '[servers.1]\nlisten = ":1883"\n[servers.2]\nlisten = ":1883"\n');
     const file = join(folder, "twice-new.toml");
     const { status, stderr } = await run(["migrate-config", twice, "-o", file]);
-    expect(status).toBe(1);
+    expect(status).toBe(2);
     expect(stderr.split("\n").slice(0, 2)).toEqual([
-      "millrace: twice.toml is migrated, but the broker would not start with it, for a problem:",
+      "millrace: twice.toml is migrated, but the broker would not start with it here, for a problem:",
       `${file}:8: [v4.2] listen: port 1883 is taken by [v4.1] (line 5); every listener needs its own`,
     ]);
     expect(readFileSync(file, "utf8")).toContain("[v4.2]");
+  });
+
+  test("tells every file that the new one names and that is not there, each with what to do", async () => {
+    const conf = write(
+      "files.conf",
+      "listener 18830 127.0.0.1\ncertfile /nowhere/cert.pem\nkeyfile /nowhere/key.pem\n" +
+        "password_file /nowhere/users\nacl_file /nowhere/rules\n",
+    );
+    const file = join(folder, "files-new.toml");
+    const { status, stderr } = await run(["migrate-config", "--from", "mosquitto", conf, "-o", file]);
+    const lines = stderr.split("\n").filter((line) => !line.startsWith("millrace: warning: "));
+    const lineOf = (text: string): number =>
+      readFileSync(file, "utf8")
+        .split("\n")
+        .findIndex((line) => line.startsWith(text)) + 1;
+    const missing = "it cannot be read: there is no such file";
+    expect(lines).toEqual([
+      "millrace: files.conf is migrated, but the broker would not start with it here, for 3 problems:",
+      `${file}:${lineOf("certpath")}: [mqtt.1.tls] certpath = "/nowhere/cert.pem": ${missing}`,
+      `${file}:${lineOf("path")}: [auth.file] path = "/nowhere/users": ${missing}; ` +
+        "make it with `millrace passwd -c /nowhere/users USER`",
+      `${file}:${lineOf("acl_file")}: [authorization] acl_file = "/nowhere/rules": ${missing}; make it, or leave the key out`,
+      "",
+    ]);
+    expect(status).toBe(2);
+    const checked = await run(["check-config", file]);
+    expect(checked.stderr).toEndWith(lines.slice(1).join("\n"));
   });
 
   test("says what it cannot read", async () => {
