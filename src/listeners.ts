@@ -76,6 +76,7 @@ export class Listeners {
     }
     return () => {
       this.placeOf = settings.placeOf;
+      this.host.listensAs(settings.listeners);
       for (const listener of this.all) {
         this.unwatch.get(listener)?.();
         this.unwatch.delete(listener);

@@ -3,31 +3,13 @@
 
 import { type Context, Hono } from "hono";
 import { errors } from "../packet/error.ts";
-import { validTopicName } from "../topic/topicName.ts";
 import type { Host } from "../net/host.ts";
+import { bodyOf, LIST_MAX, nameOf, pageOf, RequestError } from "./asked.ts";
+import { publishAll, publishOne } from "./messages.ts";
 import { OPENAPI } from "./openapi.ts";
 import type { Operations } from "./ports.ts";
 import { Topics } from "./topics.ts";
-import { type PageQuery, View } from "./view.ts";
-
-const PAGE_LIMIT = 100;
-const PAGE_LIMIT_MAX = 1000;
-/** Messages of one batch. */
-const BATCH_MAX = 1000;
-const TOPIC_BYTES_MAX = 65_535;
-const BODY_BYTES_MAX = 8 * 1024 * 1024;
-
-interface Message {
-  readonly topic: string;
-  readonly payload: Uint8Array;
-  readonly qos: 0 | 1 | 2;
-  readonly retain: boolean;
-}
-
-/** What the asker got wrong; becomes status 400. */
-class RequestError extends Error {
-  override readonly name = "RequestError";
-}
+import { View } from "./view.ts";
 
 export function api(host: Host, operations: Operations): { readonly app: Hono; close(): void } {
   const { router } = host;
@@ -36,22 +18,22 @@ export function api(host: Host, operations: Operations): { readonly app: Hono; c
   const app = new Hono();
 
   app.onError((error, context) => {
-    if (error instanceof RequestError) return context.json({ error: error.message }, 400);
+    if (error instanceof RequestError) return context.json({ error: error.message }, error.status);
     throw error;
   });
 
   app.get("/openapi.json", (c) => c.json(OPENAPI));
   app.get("/health", (c) => c.json({ status: "ok", version: operations.version }));
-  app.get("/ready", (c) => c.json({ status: "ready", connections: router.stats.connections }));
+  app.get("/ready", (c) => c.json({ status: "ready", connections: host.stats.clients }));
   app.get("/counters", (c) => c.json({ at: Date.now(), ...view.counters() }));
 
   app.get("/clients", (c) => c.json(view.clients(pageOf(c))));
   const one = (c: Context, id: string) => {
-    const client = view.client(id);
+    const client = view.client(id, pageOf(c, LIST_MAX));
     return client === null ? c.json({ error: "no such client" }, 404) : c.json(client);
   };
   const disconnect = (c: Context, id: string) => {
-    const session = router.sessions.get(id);
+    const session = view.session(id);
     if (session === undefined) return c.json({ error: "no such client" }, 404);
     const wasConnected = session.port !== null;
     session.port?.disconnect(errors.administrativeAction);
@@ -65,39 +47,44 @@ export function api(host: Host, operations: Operations): { readonly app: Hono; c
   app.get("/client", (c) => one(c, c.req.query("id") ?? ""));
   app.delete("/client", (c) => disconnect(c, c.req.query("id") ?? ""));
 
-  app.get("/subscriptions", (c) => c.json(view.subscriptions(pageOf(c))));
-  app.get("/groups", (c) => c.json({ items: view.groups() }));
-  app.get("/lag", (c) => c.json({ items: view.lag(pageOf(c).limit) }));
-  app.get("/log", (c) => c.json(view.log()));
+  app.get("/subscriptions", (c) => {
+    const filter = c.req.query("filter");
+    return c.json(
+      filter === undefined ? view.subscriptions(pageOf(c)) : view.subscribersOf(filter, pageOf(c)),
+    );
+  });
+  app.get("/waiters", (c) => c.json(view.waiters(nameOf(c, "filter"), pageOf(c))));
+  app.get("/groups", (c) => c.json(view.groups(pageOf(c))));
+  app.get("/lag", (c) => c.json(view.lag(pageOf(c))));
+  app.get("/log", (c) => c.json(view.log(pageOf(c, LIST_MAX))));
   app.get("/topics", (c) => {
     const { search, limit } = pageOf(c);
     return c.json(topics.rates(search, limit));
   });
 
   app.get("/retained", (c) => c.json(view.retained(pageOf(c))));
-  app.get("/retained/:topic{.+}", (c) => {
-    const message = view.retainedMessage(c.req.param("topic"));
-    return message === null ? c.json({ error: "nothing is retained there" }, 404) : c.json(message);
-  });
-  app.delete("/retained/:topic{.+}", (c) => {
-    const topic = c.req.param("topic");
+  const message = (c: Context, topic: string) => {
+    const found = view.retainedMessage(topic);
+    return found === null ? c.json({ error: "nothing is retained there" }, 404) : c.json(found);
+  };
+  const clear = (c: Context, topic: string) => {
     if (router.retained.slotOf(topic) < 0) return c.json({ error: "nothing is retained there" }, 404);
     router.retained.clear(topic);
     return c.json({ cleared: topic });
-  });
+  };
+  app.get("/retained/:topic{.+}", (c) => message(c, c.req.param("topic")));
+  app.delete("/retained/:topic{.+}", (c) => clear(c, c.req.param("topic")));
+  // Nor topics with levels that are . or .., or empty ones at their ends.
+  app.get("/retained-message", (c) => message(c, nameOf(c, "topic")));
+  app.delete("/retained-message", (c) => clear(c, nameOf(c, "topic")));
 
   app.post("/publish", async (c) => {
-    const isTaken = publish(host, messageOf(await bodyOf(c)));
-    return isTaken ? c.json({ published: 1 }) : c.json({ error: "the log has no room", published: 0 }, 503);
+    if (publishOne(host, await bodyOf(c))) return c.json({ published: 1 });
+    return c.json({ error: "the log has no room", published: 0 }, 503);
   });
   app.post("/publish/batch", async (c) => {
-    const body = await bodyOf(c);
-    if (!Array.isArray(body)) throw new RequestError("the body must be a list of messages");
-    if (body.length > BATCH_MAX) throw new RequestError(`a batch holds at most ${BATCH_MAX} messages`);
-    const messages = body.map((one) => messageOf(one)); // all are checked before the first is published
-    const taken = messages.findIndex((message) => !publish(host, message));
-    if (taken < 0) return c.json({ published: messages.length });
-    return c.json({ error: "the log has no room", published: taken }, 503);
+    const { published, all } = publishAll(host, await bodyOf(c));
+    return all ? c.json({ published }) : c.json({ error: "the log has no room", published }, 503);
   });
 
   app.get("/config", (c) => c.json(operations.configuration() as object));
@@ -124,55 +111,6 @@ export function api(host: Host, operations: Operations): { readonly app: Hono; c
   return { app, close: () => topics.close() };
 }
 
-function isPublishable(topic: string): boolean {
-  return validTopicName(topic) && Buffer.byteLength(topic) <= TOPIC_BYTES_MAX;
-}
-
 function messageText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function publish({ router }: Host, { topic, payload, qos, retain }: Message): boolean {
-  return router.publish(topic, payload, { qos, retain });
-}
-
-/** `offset`, `limit` and `search` of the query. */
-function pageOf(context: Context): PageQuery {
-  return {
-    offset: numberOf(context, "offset", 0, Number.MAX_SAFE_INTEGER, 0),
-    limit: numberOf(context, "limit", 1, PAGE_LIMIT_MAX, PAGE_LIMIT),
-    search: context.req.query("search") ?? "",
-  };
-}
-
-function numberOf(context: Context, name: string, minimum: number, maximum: number, absent: number): number {
-  const text = context.req.query(name);
-  if (text === undefined) return absent;
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= minimum && value <= maximum) return value;
-  throw new RequestError(`${name} = ${text}: must be an integer in ${minimum}..${maximum}`);
-}
-
-async function bodyOf(context: Context): Promise<unknown> {
-  const text = await context.req.text();
-  if (text.length > BODY_BYTES_MAX) throw new RequestError(`the body is larger than ${BODY_BYTES_MAX} bytes`);
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw new RequestError("the body must be JSON");
-  }
-}
-
-/** `payload` is text, or base64 with `"encoding": "base64"`. */
-function messageOf(raw: unknown): Message {
-  if (typeof raw !== "object" || raw === null) throw new RequestError("a message must be an object");
-  const { topic, payload = "", encoding = "text", qos = 0, retain = false } = raw as Record<string, unknown>;
-  if (typeof topic !== "string" || !isPublishable(topic)) {
-    throw new RequestError("topic must be a Topic Name: 1..65,535 bytes without + # and U+0000");
-  }
-  if (typeof payload !== "string") throw new RequestError("payload must be a string");
-  if (encoding !== "text" && encoding !== "base64") throw new RequestError("encoding must be text or base64");
-  if (qos !== 0 && qos !== 1 && qos !== 2) throw new RequestError("qos must be 0, 1 or 2");
-  if (typeof retain !== "boolean") throw new RequestError("retain must be true or false");
-  return { topic, payload: Buffer.from(payload, encoding === "text" ? "utf8" : "base64"), qos, retain };
 }

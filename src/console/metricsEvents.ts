@@ -136,6 +136,7 @@ export class Events implements HostObserver {
         const more = now[kind] - (before?.[kind] ?? 0);
         if (more === 0) continue;
         this.all[kind] += more;
+        if (session.isLink) continue; // it is no client
         this.tell(kind, () => ({ ...whose(session), messages: more, messages_total: now[kind] }));
       }
     }

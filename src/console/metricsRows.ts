@@ -5,6 +5,7 @@ import type { Histogram } from "../base/histogram.ts";
 import { VERSION } from "../base/version.ts";
 import type { Host } from "../net/host.ts";
 import { reasonCodeName } from "../packet/reasonCode.ts";
+import type { Session } from "../session/session.ts";
 import type { Figures } from "./figures.ts";
 import type { Runtime } from "./metricsRuntime.ts";
 
@@ -221,7 +222,11 @@ export const ROWS: readonly Row[] = [
     "Subscriptions of clients to share groups.",
     ({ figures }) => figures.sharedSubscriptions,
   ),
-  gauge("share_groups", "Share groups with members.", ({ host }) => host.router.groups.count),
+  gauge(
+    "share_groups",
+    "Share groups with clients.",
+    ({ host }) => host.router.groups.all().filter(({ members }) => members.some(isClient)).length,
+  ),
   counter(
     "subscriptions_denied",
     "Subscriptions that were refused, or ended, because their client may not have them.",
@@ -377,4 +382,8 @@ export const HISTOGRAM_ROWS: readonly HistogramRow[] = [
 
 function cpuSeconds({ user, system }: { readonly user: number; readonly system: number }): number {
   return (user + system) / 1e6;
+}
+
+function isClient({ session }: { readonly session: Session }): boolean {
+  return !session.isLink;
 }

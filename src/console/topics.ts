@@ -33,6 +33,15 @@ export interface TopicRate {
   readonly bytes_per_second: number;
 }
 
+export interface Rates {
+  readonly topics: readonly TopicRate[];
+  /** Topics that match, of those that are remembered. */
+  readonly total: number;
+  /** Messages to topics that are not remembered. */
+  readonly other_messages: number;
+  readonly since_ms: number;
+}
+
 export class Topics {
   private readonly router: Router;
   private link: Link | null = null;
@@ -50,7 +59,7 @@ export class Topics {
   }
 
   /** The busiest topics that contain `search`, at most `limit`; rates are of the last whole window. */
-  rates(search: string, limit: number): { topics: TopicRate[]; other_messages: number; since_ms: number } {
+  rates(search: string, limit: number): Rates {
     const now = this.router.clock.nowMs();
     this.askedMs = now;
     if (this.link === null) this.begin(now);
@@ -68,6 +77,7 @@ export class Topics {
     topics.sort((a, b) => b.messages_per_second - a.messages_per_second || b.messages - a.messages);
     return {
       topics: topics.slice(0, limit),
+      total: topics.length,
       other_messages: this.others,
       since_ms: now - this.windowSinceMs,
     };

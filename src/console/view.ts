@@ -1,6 +1,7 @@
 // View: the broker's state as plain values for JSON. It reads and changes nothing; what it looks at is bounded by the
 // page that was asked for, except that a search looks at every session once.
 
+import { ownerOf } from "../net/access.ts";
 import { Connection } from "../net/connection.ts";
 import type { Host } from "../net/host.ts";
 import { frameBody } from "../packet/frame.ts";
@@ -30,6 +31,14 @@ export interface PageQuery {
   readonly search: string;
 }
 
+/** One subscription of a client. */
+interface Subscribed {
+  readonly session: Session;
+  readonly subscription: Subscription;
+}
+
+/** Members of a share group that are named. */
+const MEMBERS_MAX = 1000;
 const VERSIONS = { 3: "3.1", 4: "3.1.1", 5: "5" } as const;
 
 export class View {
@@ -48,6 +57,7 @@ export class View {
     return {
       connections: this.host.stats.clients,
       sessions: this.router.sessions.count,
+      links: this.router.sessions.links,
       sockets: this.host.open.size,
       retained: this.router.retained.count,
       filters: this.router.filters.states.reduce((count, state) => (state === null ? count : count + 1), 0),
@@ -80,12 +90,22 @@ export class View {
   }
 
   clients(query: PageQuery) {
-    return page(this.router.sessions.all(), query, nameOf, (session) => this.summary(session));
+    return page(this.sessions(), query, nameOf, (session) => this.summary(session));
   }
 
-  client(clientIdentifier: string) {
+  /** The session of a client; undefined for one of the broker's own too. */
+  session(clientIdentifier: string): Session | undefined {
     const session = this.router.sessions.get(clientIdentifier);
+    return session?.isLink === true ? undefined : session;
+  }
+
+  /** `query` is of the subscriptions. */
+  client(clientIdentifier: string, query: PageQuery) {
+    const session = this.session(clientIdentifier);
     if (session === undefined) return null;
+    const subscriptions = page(session.byText.values(), query, filterOf, (one) =>
+      this.subscription(session, one),
+    );
     const { reader, inflight } = session;
     return {
       ...this.summary(session),
@@ -105,24 +125,24 @@ export class View {
         (least, one) => Math.min(least, lagOf(this.router.log, one).offset),
         this.router.log.head as number,
       ),
-      subscriptions: [...session.byText.values()].map((one) => this.subscription(session, one)),
+      subscriptions: subscriptions.items,
+      subscriptions_total: subscriptions.total,
+      subscriptions_offset: subscriptions.offset,
     };
   }
 
   subscriptions(query: PageQuery) {
-    return page(this.everySubscription(), query, matchText, ({ session, subscription }) =>
-      this.subscription(session, subscription),
-    );
+    return page(this.everySubscription(), query, matchText, show(this));
   }
 
   /** Who subscribes to exactly this filter. */
-  subscribersOf(filter: string) {
-    const all = [...this.everySubscription()].filter(({ subscription: { text } }) => text === filter);
-    return all.map(({ session, subscription }) => this.subscription(session, subscription));
+  subscribersOf(filter: string, query: PageQuery) {
+    return page(this.subscriptionsTo(filter), query, matchText, show(this));
   }
 
-  groups() {
-    return this.router.groups.all().map((group) => this.group(group));
+  groups(query: PageQuery) {
+    const groups = this.router.groups.all().filter((group) => group.members.some(isClient));
+    return page(groups, query, keyOf, (group) => this.group(group));
   }
 
   retained({ offset, limit, search }: PageQuery) {
@@ -152,10 +172,13 @@ export class View {
     };
   }
 
-  log() {
+  /** Segments from the oldest on. */
+  log({ offset, limit }: PageQuery) {
     const { log, budgets } = this.router;
     const segments: object[] = [];
+    let total = 0;
     for (let segment: typeof log.oldest | null = log.oldest; segment !== null; segment = segment.newer) {
+      if (total++ < offset || segments.length === limit) continue;
       segments.push({
         base_offset: segment.baseOffset,
         records: segment.recordCount,
@@ -169,43 +192,51 @@ export class View {
     }
     return {
       head: log.head,
+      oldest: log.oldest.baseOffset,
       used: budgets.log.used,
       max: budgets.log.bytesMax,
       free: log.freeBytes,
       segments,
+      segments_total: total,
+      offset,
     };
   }
 
-  /** Filters by what their subscriptions owe, the furthest behind first. */
-  lag(limit: number) {
-    const behind = [...this.everySubscription()]
-      .filter(({ subscription: { segment } }) => segment !== null)
-      .map(({ session, subscription }) => this.subscription(session, subscription));
-    return behind.sort((a, b) => b.lag_bytes - a.lag_bytes).slice(0, limit);
+  /** Subscriptions that owe something, the furthest behind first. */
+  lag(query: PageQuery) {
+    const bytesOf = ({ subscription }: Subscribed): number => lagOf(this.router.log, subscription).bytes;
+    const behind = [...this.lagging()].map((one) => ({ ...one, bytes: bytesOf(one) }));
+    behind.sort((a, b) => b.bytes - a.bytes);
+    return page(behind, query, matchText, show(this));
   }
 
   /** Readers that wait for this filter's next message: they owe nothing of it. */
-  waiters(filter: string) {
-    return this.subscribersOf(filter).filter(({ lag_messages: messages }) => messages === 0);
+  waiters(filter: string, query: PageQuery) {
+    const { log } = this.router;
+    const waiting = [...this.subscriptionsTo(filter)].filter(
+      (one) => lagOf(log, one.subscription).messages === 0,
+    );
+    return page(waiting, query, matchText, show(this));
   }
 
   /** Sessions that have something to be sent, and what they wait for. */
-  readyQueue(limit: number) {
-    const ready: object[] = [];
-    for (const { clientIdentifier, reader } of this.router.sessions.all()) {
-      if (reader.pending.length === 0) continue;
-      if (ready.length === limit) break;
-      ready.push({ client_id: clientIdentifier, state: READER_STATES[reader.state], queued: reader.queued });
-    }
-    return ready;
+  readyQueue(query: PageQuery) {
+    const ready = [...this.sessions()].filter(({ reader }) => reader.pending.length > 0);
+    return page(ready, query, nameOf, ({ clientIdentifier, reader }) => ({
+      client_id: clientIdentifier,
+      state: READER_STATES[reader.state],
+      queued: reader.queued,
+    }));
   }
 
   private summary(session: Session) {
     const connection = session.port instanceof Connection ? session.port : null;
+    const owner = ownerOf(session.owner);
     const now = this.router.clock.nowMs();
     return {
       client_id: session.clientIdentifier,
-      user: session.owner,
+      username: owner.userName,
+      tenant: owner.tenant,
       connected: session.port !== null,
       state: READER_STATES[session.reader.state],
       version: VERSIONS[session.level],
@@ -234,7 +265,7 @@ export class View {
     return { lag_messages: messages, lag_bytes: bytes };
   }
 
-  private subscription(session: Session, subscription: Subscription) {
+  subscription(session: Session, subscription: Subscription) {
     const lag = lagOf(this.router.log, subscription);
     return {
       client_id: session.clientIdentifier,
@@ -253,20 +284,44 @@ export class View {
     const lag = lagOf(this.router.log, group.subscription);
     return {
       group: group.key,
-      members: group.members.map(({ session, options }) => ({
-        client_id: session.clientIdentifier,
-        qos: options.qos,
-        connected: session.port !== null,
-      })),
+      members_total: group.members.length,
+      members: group.members
+        .filter(isClient)
+        .slice(0, MEMBERS_MAX)
+        .map(({ session, options }) => ({
+          client_id: session.clientIdentifier,
+          qos: options.qos,
+          connected: session.port !== null,
+        })),
       returned: group.returned.length,
       lag_messages: lag.messages + group.returned.length,
       lag_bytes: lag.bytes,
     };
   }
 
-  private *everySubscription(): Generator<{ session: Session; subscription: Subscription }> {
-    for (const session of this.router.sessions.all()) {
+  /** Those of clients: the broker's own links are none. */
+  private *sessions(): Generator<Session> {
+    for (const session of this.router.sessions.all()) if (!session.isLink) yield session;
+  }
+
+  private *everySubscription(): Generator<Subscribed> {
+    for (const session of this.sessions()) {
       for (const subscription of session.byText.values()) yield { session, subscription };
+    }
+  }
+
+  private *subscriptionsTo(filter: string): Generator<Subscribed> {
+    for (const session of this.sessions()) {
+      const subscription = session.byText.get(filter);
+      if (subscription !== undefined) yield { session, subscription };
+    }
+  }
+
+  private *lagging(): Generator<Subscribed> {
+    for (const session of this.sessions()) {
+      for (const subscription of session.reader.pending) {
+        if (session.byText.get(subscription.text) === subscription) yield { session, subscription };
+      }
     }
   }
 
@@ -323,8 +378,24 @@ function nameOf(session: Session): string {
   return session.clientIdentifier;
 }
 
-function matchText({ session, subscription }: { session: Session; subscription: Subscription }): string {
+function keyOf(group: ShareGroup): string {
+  return group.key;
+}
+
+function filterOf(subscription: Subscription): string {
+  return subscription.text;
+}
+
+function matchText({ session, subscription }: Subscribed): string {
   return `${session.clientIdentifier}\n${subscription.text}`;
+}
+
+function isClient({ session }: { readonly session: Session }): boolean {
+  return !session.isLink;
+}
+
+function show(view: View) {
+  return ({ session, subscription }: Subscribed) => view.subscription(session, subscription);
 }
 
 function seconds(ms: number): number {

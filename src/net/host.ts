@@ -16,6 +16,7 @@ import { Tally } from "./limits.ts";
 import { Lobby } from "./lobby.ts";
 import type { HostObserver } from "./observer.ts";
 import { Residues } from "./residues.ts";
+import type { ListenerSettings } from "./settings.ts";
 
 export const TICK_MS = 1000;
 /** How often a paused publisher is let deliver one chunk, so that its acknowledgements and PINGREQ flow. */
@@ -76,6 +77,9 @@ export class Host implements ConnectionHost {
   readonly open = new Set<Connection>();
   readonly lobby: Lobby;
   connectionsMax: number;
+  /** The largest payload, and packet, that any listener takes. */
+  payloadBytesMax = Number.POSITIVE_INFINITY;
+  packetBytesMax = Number.POSITIVE_INFINITY;
   /** Open sockets: the connections and some that have not said CONNECT yet, as far as descriptors allow. */
   socketsMax: number;
   private readonly handshakesMax: number;
@@ -117,6 +121,13 @@ export class Host implements ConnectionHost {
     this.connectionsMax = connectionsMax;
     const socketsMax = Math.min(connectionsMax + this.handshakesMax, this.descriptorsMax - DESCRIPTORS_KEPT);
     this.socketsMax = Math.max(1, socketsMax);
+  }
+
+  /** These listen from now on. */
+  listensAs(listeners: readonly ListenerSettings[]): void {
+    if (listeners.length === 0) return;
+    this.payloadBytesMax = Math.max(...listeners.map(({ payloadBytesMax }) => payloadBytesMax));
+    this.packetBytesMax = Math.max(...listeners.map(({ packetBytesMax }) => packetBytesMax));
   }
 
   /** One more socket may be open, if need be in place of another; else it is to be closed: turnAway(). */

@@ -45,6 +45,8 @@ export class Sessions {
   private readonly expiring = new Set<Session>();
   private readonly wills = new Map<Session, PendingWill>();
   private nextNumber = 1;
+  /** Sessions of the broker's own, for links within the program: they are no clients'. */
+  links = 0;
   private readonly log: CommitLog;
   private readonly filters: Filters;
   private readonly ready: ReadyQueue;
@@ -90,8 +92,9 @@ export class Sessions {
     this.publishWill = parts.publishWill;
   }
 
+  /** Sessions of clients, connected or not. */
   get count(): number {
-    return this.byIdentifier.size;
+    return this.byIdentifier.size - this.links;
   }
 
   has(clientIdentifier: string): boolean {
@@ -140,7 +143,8 @@ export class Sessions {
     if (present && rights !== session.rights) this.revision.revise(session);
     if (present) this.resume(session);
     else session.reader.state = ReaderState.CaughtUp;
-    this.stats.connections++;
+    if (!session.isLink) this.stats.connections++;
+    else if (!present) this.links++;
     return { session, present };
   }
 
@@ -174,7 +178,7 @@ export class Sessions {
     this.lanes.endCut(session.reader);
     session.will = null;
     if (will === null) this.forgetWill(session);
-    this.stats.connections--;
+    if (!session.isLink) this.stats.connections--;
     session.reader.state = ReaderState.Offline;
     session.redelivery = [];
     session.redelivered = 0;
@@ -228,6 +232,7 @@ export class Sessions {
     const waiting = this.wills.get(session);
     if (waiting !== undefined) this.sendPending(waiting); // [MQTT-3.1.2-8]: the session's end is the latest moment
     this.byIdentifier.delete(session.clientIdentifier);
+    if (session.isLink) this.links--;
     this.expiring.delete(session);
     this.groups.leaveAll(session);
     for (const subscription of [...session.byText.values()]) this.subscriptions.remove(session, subscription);

@@ -47,6 +47,7 @@ export class Stats {
   deniedDeliveries = 0;
   /** QoS 0 messages delivered but not retained: the retained budget was used up. */
   refusedRetained = 0;
+  /** Clients that are connected; the broker's own links are none. */
   connections = 0;
   retainedMessages = 0;
   /** Sessions that ended because nobody came back to them in time. */

@@ -3,29 +3,38 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Link } from "../../src/net/link.ts";
 import { startTestBroker, type TestBroker } from "../support/broker.ts";
-import { consoleOf } from "./support.ts";
+import type { WireClient } from "../support/wireClient.ts";
+import { consoleOf, deviceOf } from "./support.ts";
+
+const PAYLOAD_MAX = 5000;
 
 let one: TestBroker;
 let ui: ReturnType<typeof consoleOf>;
-let link: Link;
-const heard: string[] = [];
+let device: WireClient;
 
 beforeAll(async () => {
-  one = await startTestBroker();
-  ui = consoleOf(one);
-  link = new Link(one.broker.router, "dev-1", 10, {
-    onMessage: ({ topic, payload }) => void heard.push(`${topic} ${Buffer.from(payload).toString()}`),
+  one = await startTestBroker({
+    listener: { payloadBytesMax: PAYLOAD_MAX, packetBytesMax: PAYLOAD_MAX + 20 },
   });
-  link.subscribe("plant/+", 1, true);
-  link.subscribe("$share/g/jobs/#", 1, false);
+  ui = consoleOf(one);
+  device = await deviceOf(one, "dev-1", 100);
+  await device.subscribe("plant/+", { qos: 1 });
+  await device.subscribe("$share/g/jobs/#", { qos: 1 });
 });
 afterAll(async () => {
-  link.close();
+  device.cut();
   ui.close();
   await one.stop();
 });
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** The next message of plant/+. */
+async function heard(): Promise<string> {
+  const packet = await device.receive();
+  await device.acknowledge(packet);
+  return `${packet.topic} ${packet.payload.toString()}`;
+}
 
 describe("/api/v1", () => {
   test("clients: a page, a search, one, none", async () => {
@@ -68,8 +77,7 @@ describe("/api/v1", () => {
   test("publish, retained: list, one, clear", async () => {
     const message = { topic: "plant/1", payload: "on", qos: 1, retain: true };
     expect((await ui.json("POST", "/api/v1/publish", message)).json).toEqual({ published: 1 });
-    await turn();
-    expect(heard).toContain("plant/1 on");
+    expect(await heard()).toBe("plant/1 on");
     const page = await ui.json("GET", "/api/v1/retained?search=plant");
     expect(page.json).toMatchObject({ total: 1, items: [{ topic: "plant/1", qos: 1, payload_bytes: 2 }] });
     const found = await ui.json("GET", "/api/v1/retained/plant/1");
@@ -89,15 +97,12 @@ describe("/api/v1", () => {
   });
 
   test("a batch is published in its order, or not at all", async () => {
-    heard.length = 0;
     const batch = [1, 2, 3].map((n) => ({ topic: "plant/b", payload: String(n) }));
     expect((await ui.json("POST", "/api/v1/publish/batch", batch)).json).toEqual({ published: 3 });
-    await turn();
-    expect(heard).toEqual(["plant/b 1", "plant/b 2", "plant/b 3"]);
+    expect([await heard(), await heard(), await heard()]).toEqual(["plant/b 1", "plant/b 2", "plant/b 3"]);
     const { status } = await ui.json("POST", "/api/v1/publish/batch", [...batch, { topic: "a/#" }]);
     expect(status).toBe(400);
-    await turn();
-    expect(heard).toHaveLength(3);
+    await device.expectSilence();
   });
 
   const wrong: readonly (readonly [string, unknown])[] = [
@@ -112,11 +117,52 @@ describe("/api/v1", () => {
     ["an unknown encoding", { topic: "a", encoding: "hex" }],
     ["a wrong QoS", { topic: "a", qos: 3 }],
     ["a wrong retain", { topic: "a", retain: "yes" }],
+    ["what is no base64", { topic: "a", encoding: "base64", payload: "/w*=" }],
   ];
   test.each(wrong)("publish refuses %s", async (_, body) => {
     const { status, json } = await ui.json("POST", "/api/v1/publish", body);
     expect(status).toBe(400);
     expect(typeof json["error"]).toBe("string");
+  });
+
+  const x = (bytes: number) => "x".repeat(bytes);
+  const tooLarge: readonly (readonly [string, string, unknown, RegExp])[] = [
+    [
+      "a payload",
+      "",
+      { topic: "a", payload: x(PAYLOAD_MAX + 1) },
+      /5001 bytes: no listener takes more than 5000/,
+    ],
+    [
+      "a packet",
+      "",
+      { topic: x(30), payload: x(PAYLOAD_MAX) },
+      /packet of \d+ bytes: no listener takes more than 5020/,
+    ],
+    [
+      "a message of a batch",
+      "/batch",
+      [{ topic: "plant/b" }, { topic: "a", payload: x(PAYLOAD_MAX + 1) }],
+      /no listener takes/,
+    ],
+    [
+      "a batch",
+      "/batch",
+      Array.from({ length: 1001 }, () => ({ topic: "a" })),
+      /1001 messages: at most 1000/,
+    ],
+    ["a body", "", x(8 * 1024 * 1024 + 1), /8388609 bytes: at most 8388608/],
+  ];
+  test.each(tooLarge)("publish refuses %s that is too large with 413", async (_, path, body, text) => {
+    const { status, json } = await ui.json("POST", `/api/v1/publish${path}`, body);
+    expect([status, json["error"]]).toEqual([413, expect.stringMatching(text)]);
+    await device.expectSilence();
+  });
+
+  test("publish takes what a listener takes", async () => {
+    const message = { topic: "plant/l", payload: x(PAYLOAD_MAX) };
+    expect((await ui.json("POST", "/api/v1/publish", message)).json).toEqual({ published: 1 });
+    expect(await heard()).toHaveLength(PAYLOAD_MAX + 8);
   });
 
   test("the log and its memory", async () => {
@@ -130,8 +176,8 @@ describe("/api/v1", () => {
   });
 
   test("lag: what a subscription owes, and its cursor", async () => {
-    const slow = new Link(one.broker.router, "slow", 1, { onMessage: () => new Promise(() => {}) });
-    slow.subscribe("lag", 1, false);
+    const slow = await deviceOf(one, "slow", 1);
+    await slow.subscribe("lag", { qos: 1 });
     for (let i = 0; i < 5; i++) one.broker.router.publish("lag", Buffer.from("x"), { qos: 1, retain: false });
     await turn();
     const { json } = await ui.json("GET", "/api/v1/lag");
@@ -143,7 +189,7 @@ describe("/api/v1", () => {
     const client = (await ui.json("GET", "/api/v1/clients/slow")).json;
     expect(client).toMatchObject({ lag_messages: 4, in_flight: 1, state: "window_full" });
     expect((client["head"] as number) - (client["cursor"] as number)).toBe(4);
-    slow.close();
+    slow.cut();
   });
 
   test("topics: counting begins with the first question", async () => {
@@ -157,21 +203,17 @@ describe("/api/v1", () => {
   });
 
   test("a client is disconnected, and its session ended when asked", async () => {
-    const closed: string[] = [];
-    new Link(one.broker.router, "kicked", 1, {
-      onMessage() {},
-      onClosed: ({ message }) => void closed.push(message),
-    });
+    const kicked = await deviceOf(one, "kicked");
     expect((await ui.json("DELETE", "/api/v1/clients/kicked?session=end")).json).toEqual({
       disconnected: true,
       session_ended: true,
     });
-    expect(closed).toEqual(["closed by an administrator"]);
+    await kicked.expect("disconnect", { reasonCode: 0x98 });
     expect((await ui.json("DELETE", "/api/v1/clients/kicked")).status).toBe(404);
   });
 
   test("an identifier that no path can hold", async () => {
-    const dots = new Link(one.broker.router, "..", 1, { onMessage() {} });
+    const dots = await deviceOf(one, "..");
     expect((await ui.json("GET", "/api/v1/clients/%2e%2e")).status).toBe(404);
     expect((await ui.json("GET", "/api/v1/client?id=..")).json).toMatchObject({
       client_id: "..",
@@ -182,7 +224,86 @@ describe("/api/v1", () => {
     });
     expect((await ui.json("GET", "/api/v1/client?id=..")).status).toBe(404);
     expect((await ui.json("GET", "/api/v1/client")).status).toBe(404);
-    dots.close();
+    dots.cut();
+  });
+
+  const odd = [
+    "..",
+    ".",
+    "a/../b",
+    "../..",
+    "/",
+    "//",
+    "/a",
+    "a/",
+    "a//b",
+    "%2F",
+    "a%2Fb",
+    "%",
+    "%zz",
+    "a b",
+    "a+b",
+  ]
+    .filter((name) => !name.includes("+"))
+    .concat([
+      "?",
+      "a?b#c".replace("#", ""),
+      "&=",
+      "ü/ß",
+      "مرحبا",
+      "日本",
+      "🏭/1",
+      '"<b>',
+      "\\",
+      "a;b",
+      "$x/y",
+    ]);
+  test.each(odd)("the retained topic %j is read and cleared by its name", async (topic) => {
+    const named = `/api/v1/retained-message?topic=${encodeURIComponent(topic)}`;
+    await ui.json("POST", "/api/v1/publish", { topic, payload: "kept", retain: true });
+    expect(
+      (await ui.json("GET", `/api/v1/retained?search=${encodeURIComponent(topic)}`)).json["items"],
+    ).toContainEqual(expect.objectContaining({ topic }));
+    expect((await ui.json("GET", named)).json).toMatchObject({ topic, payload: "kept" });
+    const inPath = `/api/v1/retained/${encodeURIComponent(topic)}`;
+    if (![".", ".."].includes(topic)) {
+      expect([topic, (await ui.json("GET", inPath)).json]).toMatchObject([topic, { topic, payload: "kept" }]);
+    }
+    expect((await ui.json("DELETE", named)).json).toEqual({ cleared: topic });
+    expect((await ui.json("GET", named)).status).toBe(404);
+  });
+
+  test.each(odd)("the identifier and filter %j are found, and the client is disconnected", async (name) => {
+    const client = await deviceOf(one, name);
+    await client.subscribe(name);
+    const encoded = encodeURIComponent(name);
+    const mine = [expect.objectContaining({ client_id: name, filter: name })];
+    expect((await ui.json("GET", `/api/v1/subscriptions?filter=${encoded}`)).json).toMatchObject({
+      total: 1,
+      items: mine,
+    });
+    expect((await ui.json("GET", `/api/v1/waiters?filter=${encoded}`)).json["items"]).toEqual(mine);
+    for (const path of ["/subscriptions", "/waiters"]) {
+      expect(await (await ui.ask("GET", `${path}?filter=${encoded}`)).json()).toEqual(mine);
+      if (![".", ".."].includes(name)) {
+        expect(await (await ui.ask("GET", `${path}/${encoded}`)).json()).toEqual(mine);
+      }
+    }
+    expect((await ui.json("GET", `/device?id=${encoded}`)).json).toMatchObject({ client_id: name });
+    expect((await ui.json("DELETE", `/api/v1/client?id=${encoded}`)).json).toMatchObject({
+      disconnected: true,
+    });
+    await client.expect("disconnect", { reasonCode: 0x98 });
+  });
+
+  test("a name that is missing is asked for", async () => {
+    for (const [method, path] of [
+      ["GET", "/api/v1/retained-message"],
+      ["DELETE", "/api/v1/retained-message?topic="],
+      ["GET", "/api/v1/waiters"],
+    ] as const) {
+      expect((await ui.json(method, path)).status).toBe(400);
+    }
   });
 
   test("configuration, reload, filter of the log", async () => {
@@ -220,6 +341,127 @@ describe("/api/v1", () => {
         expect(`${path} ${error ?? ""}`).not.toContain("there is nothing here");
       }
     }
+  });
+});
+
+describe("lists are bounded, and say how much there is", () => {
+  const COUNT = 1200;
+  let many: WireClient;
+  beforeAll(async () => {
+    many = await deviceOf(one, "many", 1);
+    for (let at = 0; at < COUNT; at += 200)
+      await many.subscribe(
+        Array.from({ length: 200 }, (_, i) => `many/${at + i}/#`),
+        { qos: 1 },
+      );
+    for (let i = 0; i < 3; i++) await many.subscribe(`$share/g${i}/x`);
+    for (let i = 0; i < 3; i++)
+      one.broker.router.publish("many/7/x", Buffer.from("x"), { qos: 1, retain: true });
+    await turn();
+  });
+  afterAll(() => many.cut());
+
+  const rows = [
+    ["/clients", 2],
+    ["/subscriptions?search=many/", COUNT],
+    ["/subscriptions?filter=many/1/%23", 1],
+    ["/waiters?filter=many/1/%23", 1],
+    ["/groups", 4],
+    ["/lag", 1],
+    ["/retained?search=many", 1],
+  ] as const;
+  test.each(rows)("GET %s", async (path, least) => {
+    const ask = async (more: string) =>
+      (await ui.json("GET", `/api/v1${path}${path.includes("?") ? "&" : "?"}${more}`)).json as {
+        items: object[];
+        total: number;
+        offset: number;
+      };
+    const whole = await ask("limit=1000");
+    expect(whole.total).toBeGreaterThanOrEqual(least);
+    expect(whole.items).toHaveLength(Math.min(1000, whole.total));
+    const second = await ask("limit=1&offset=1");
+    expect(second).toMatchObject({ total: whole.total, offset: 1 });
+    expect(second.items.length).toBe(whole.total > 1 ? 1 : 0);
+  });
+
+  test("one client's subscriptions, the log's segments, topics", async () => {
+    const client = (await ui.json("GET", "/api/v1/client?id=many&limit=10&offset=5")).json;
+    expect(client).toMatchObject({ subscriptions_total: COUNT + 3, subscriptions_offset: 5 });
+    expect(client["subscriptions"]).toHaveLength(10);
+    const log = (await ui.json("GET", "/api/v1/log?offset=1")).json;
+    expect(log).toMatchObject({ oldest: 0, offset: 1 });
+    expect(log["segments"]).toHaveLength((log["segments_total"] as number) - 1);
+    expect(typeof (await ui.json("GET", "/api/v1/topics?limit=1")).json["total"]).toBe("number");
+  });
+
+  test.each(["/subscriptions", "/subscriptions/plant/+", "/waiters/plant/+", "/readyqueue"])(
+    "rumqttd's %s says in its head what it leaves out",
+    async (path) => {
+      const seen: unknown[] = [];
+      let next = `${path}?limit=700`;
+      for (let part = 0; next !== "" && part < 5; part++) {
+        const response = await ui.ask("GET", next);
+        const body = (await response.json()) as object;
+        seen.push(...(Array.isArray(body) ? body : Object.values(body).flat()));
+        const total = Number(response.headers.get("x-total-count"));
+        next = /^<(.*)>; rel="next"$/.exec(response.headers.get("link") ?? "")?.[1] ?? "";
+        expect(response.headers.get("x-truncated")).toBe(String(next !== ""));
+        if (next === "") expect(seen).toHaveLength(total);
+      }
+      expect(next).toBe("");
+    },
+  );
+
+  test("rumqttd's lists have no more than 1,000 items", async () => {
+    const response = await ui.ask("GET", "/subscriptions");
+    expect(Object.values((await response.json()) as object).flat()).toHaveLength(1000);
+    expect(response.headers.get("x-truncated")).toBe("true");
+    expect((await ui.ask("GET", "/subscriptions?limit=1001")).status).toBe(400);
+  });
+});
+
+describe("the broker's own links are no clients", () => {
+  test("in no list, no figure, no limit", async () => {
+    const small = await startTestBroker({ router: { connectionsMax: 1 } });
+    const console = consoleOf(small);
+    const get = async (path: string) => (await console.json("GET", path)).json;
+    const links = ["$millrace/link/1", "$millrace/link/2"].map((name) => {
+      const link = new Link(small.broker.router, name, 1, { onMessage: () => new Promise(() => {}) });
+      link.subscribe("a/#", 1, false);
+      link.subscribe("$share/g/b", 1, false);
+      return link;
+    });
+    await get("/api/v1/topics"); // makes a link of its own
+    for (let i = 0; i < 3; i++)
+      small.broker.router.publish("a/b", Buffer.from("x"), { qos: 1, retain: false });
+    await turn();
+    for (const list of ["clients", "subscriptions", "groups", "lag"]) {
+      expect([list, await get(`/api/v1/${list}`)]).toEqual([list, { items: [], total: 0, offset: 0 }]);
+    }
+    for (const path of ["/api/v1/client?id=$millrace/link/1", "/device?id=$millrace/link/1"]) {
+      expect((await console.json("GET", path)).status).toBe(404);
+    }
+    expect((await console.json("DELETE", "/api/v1/client?id=$millrace/link/1&session=end")).status).toBe(404);
+    expect(await get("/api/v1/counters")).toMatchObject({ connections: 0, sessions: 0, links: 3 });
+    expect(await get("/api/v1/ready")).toMatchObject({ connections: 0 });
+    expect(await get("/router")).toMatchObject({ total_connections: 0, total_subscriptions: 0 });
+    expect(await get("/subscriptions")).toEqual({});
+    expect(await (await console.ask("GET", "/readyqueue")).json()).toEqual([]);
+    const metrics = await (await console.ask("GET", "/metrics")).text();
+    for (const line of [
+      "millrace_clients 0",
+      'millrace_sessions{state="connected"} 0',
+      "millrace_share_groups 0",
+    ])
+      expect(metrics.split("\n")).toContain(line);
+    const client = await deviceOf(small, "the only one"); // there is a place: max_connections is 1
+    expect(await get("/api/v1/clients")).toMatchObject({ total: 1 });
+    client.cut();
+    for (const link of links) link.close();
+    console.close();
+    expect(small.broker.router.sessions.links).toBe(0);
+    await small.stop();
   });
 });
 

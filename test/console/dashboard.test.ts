@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import mqtt from "mqtt";
 import { startConsole } from "../../src/console/server.ts";
-import { Link } from "../../src/net/link.ts";
 import { startTestBroker, type TestBroker } from "../support/broker.ts";
 import { Browser, CHROMIUM } from "../support/browser.ts";
-import { FakeOperations, NOBODY } from "./support.ts";
+import type { WireClient } from "../support/wireClient.ts";
+import { deviceOf, FakeOperations, NOBODY } from "./support.ts";
 
 const TIMEOUT_MS = 60_000;
 const text = (selector: string): string =>
@@ -14,20 +14,20 @@ const text = (selector: string): string =>
 
 describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {
   let one: TestBroker;
-  let link: Link;
+  let device: WireClient;
   const operations = new FakeOperations();
   const open: { stop(): Promise<void> }[] = [];
 
   beforeAll(async () => {
     one = await startTestBroker();
-    link = new Link(one.broker.router, "<b>dev</b>", 10, { onMessage: () => new Promise(() => {}) });
-    link.subscribe("plant/#", 1, false);
+    device = await deviceOf(one, "<b>dev</b>", 10);
+    await device.subscribe("plant/#", { qos: 1 });
     for (let i = 0; i < 30; i++) {
       one.broker.router.publish("plant/1", Buffer.from("x"), { qos: 1, retain: true });
     }
   });
   afterAll(async () => {
-    link.close();
+    device.cut();
     for (const each of open) await each.stop();
     await one.stop();
   });

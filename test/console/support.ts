@@ -4,6 +4,7 @@ import { consoleApp } from "../../src/console/server.ts";
 import type { ConsoleUsers } from "../../src/console/gate.ts";
 import type { Operations } from "../../src/console/ports.ts";
 import type { TestBroker } from "../support/broker.ts";
+import { WireClient } from "../support/wireClient.ts";
 
 export const NOBODY: ConsoleUsers = { token: null, user: null };
 
@@ -57,4 +58,11 @@ export function consoleOf(one: TestBroker, users = NOBODY, operations = new Fake
       return { status: response.status, json: (await response.json()) as Record<string, unknown> };
     },
   };
+}
+
+/** A client of MQTT 5 that acknowledges nothing, with so many messages on their way at most. */
+export async function deviceOf(one: TestBroker, clientId: string, receiveMaximum = 10): Promise<WireClient> {
+  const client = await WireClient.open(one.port, 5);
+  await client.connect({ clientId, properties: { receiveMaximum } });
+  return client;
 }

@@ -31,7 +31,8 @@ export interface List<T> {
 
 export interface ClientRow {
   readonly client_id: string;
-  readonly user: string;
+  readonly username: string;
+  readonly tenant: string | null;
   readonly connected: boolean;
   readonly state: string;
   readonly version: string;

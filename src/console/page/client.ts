@@ -4,7 +4,7 @@ import type { ClientDetail, LogAnswer } from "./answers.ts";
 import { fillFacts, fillRows, find } from "./dom.ts";
 import { bytes, count, duration } from "./format.ts";
 import { json, messageOf, query } from "./http.ts";
-import { stateText } from "./tables.ts";
+import { stateText, userText } from "./tables.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 1000;
@@ -21,7 +21,7 @@ export async function showClient(clientIdentifier: string): Promise<void> {
   const ago = (seconds: number | null): string => (seconds === null ? "—" : duration(seconds));
   fillFacts(find("#client-facts"), [
     ["State", stateText(one)],
-    ["User", one.user === "" ? "anonymous" : one.user],
+    ["User", userText(one)],
     ["MQTT", one.version],
     ["From", one.remote === null ? "—" : `${one.remote} (${one.listener ?? ""})`],
     ["Connected for", ago(one.connected_seconds)],

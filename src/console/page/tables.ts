@@ -73,7 +73,7 @@ export function clientHref(clientIdentifier: string): string {
 export function clientCells(one: ClientRow): Cell[] {
   return [
     { text: one.client_id, href: clientHref(one.client_id) },
-    { text: one.user === "" ? "anonymous" : one.user },
+    { text: userText(one) },
     { text: stateText(one) },
     { text: one.version },
     { text: one.remote === null ? "" : `${one.remote} (${one.listener ?? ""})` },
@@ -84,6 +84,12 @@ export function clientCells(one: ClientRow): Cell[] {
       number: true,
     },
   ];
+}
+
+/** Who it has proved to be. */
+export function userText({ username, tenant }: ClientRow): string {
+  const name = username === "" ? "anonymous" : username;
+  return tenant === null ? name : `${name} of ${tenant}`;
 }
 
 const STATES: Readonly<Record<string, string>> = {
