@@ -23,7 +23,7 @@ export class Listener implements ArrivalPlace {
   private server: SocketListener<ListenerSocket> | null = null;
   /** Sockets are read, and not only by TLS; once they are, they stay so: some may have been accepted for that. */
   private reads = false;
-  /** When the next connection may begin, on performance.now(). */
+  /** When the next connection may begin, ms. */
   private nextStartMs = 0;
 
   /** Reads the files that `settings` name; throws TlsFileError. */
@@ -99,7 +99,7 @@ export class Listener implements ArrivalPlace {
 
   /** Connections begin one after another, `nextConnectionDelayMs` apart: until then the socket is not read. */
   private delay(socket: BunSocket<ListenerSocket>, arrival: Arrival): void {
-    const now = performance.now();
+    const now = this.host.router.clock.nowMs();
     const start = Math.max(now, this.nextStartMs);
     if (start - now > DELAY_MS_MAX) {
       arrival.refusal = errors.connectionRateExceeded;
