@@ -3,8 +3,19 @@
 // reader on, and the single records that are in flight.
 
 import { assert } from "../base/assert.ts";
-import type { FilterId, Offset } from "../base/brand.ts";
-import type { CommitLog } from "./commitLog.ts";
+import type { FilterId } from "../base/brand.ts";
+import type { Budget } from "../base/budget.ts";
+import type { CommitLog, LogShape } from "./commitLog.ts";
+import {
+  firstIndex,
+  type Floors,
+  type Kept,
+  type Need,
+  needOf,
+  neededFrom,
+  type RecordBytes,
+} from "./need.ts";
+import { MARKED_SEGMENTS, marksCost, RecordMarks } from "./recordMarks.ts";
 import {
   ENTRY_CLASS,
   ENTRY_FILTER,
@@ -41,51 +52,44 @@ export interface Position {
 export interface CleanerOwner {
   /** Positions of the reader that owe something. */
   positionsOf(reader: Pinned): readonly Position[];
-  /** Offsets of its messages in flight. */
-  inflightOf(reader: Pinned): readonly Offset[];
-  /** Bytes of this segment are being written from where they lie: it must stay. */
-  isHeld(reader: Pinned, segment: Segment): boolean;
+  /** Marks its messages in flight. */
+  markInflight(reader: Pinned, marks: RecordMarks): void;
+  /** The segment from which bytes are being written to it where they lie, which must stay; null without one. */
+  heldBy(reader: Pinned): Segment | null;
   /** Length of the record at `at`. */
-  recordBytes(bytes: Uint8Array, at: number): number;
+  readonly recordBytes: RecordBytes;
 }
 
-/** Bytes [from, to) of one run that are kept, and where they go. */
-interface Kept {
-  readonly segment: Segment;
-  readonly run: number;
-  readonly from: number;
-  readonly to: number;
-  /** Offset of the first record, relative to its segment's base. */
-  readonly first: number;
-  readonly count: number;
-  target: number;
-  targetRun: number;
+/** Bytes that the cleaner of a log of this shape keeps for its work. */
+export function cleanerCost({ segmentBytes, segmentRuns }: LogShape): number {
+  return marksCost(segmentBytes, segmentRuns) + 8 * segmentRuns;
 }
-
-/** What one closed segment must keep. */
-interface Need {
-  readonly segment: Segment;
-  readonly kept: readonly Kept[];
-  readonly bytes: number;
-  readonly entries: number;
-  readonly held: boolean;
-}
-
-/** From where on each filter is owed. */
-type Floors = ReadonlyMap<FilterId, { sequence: number; from: number }>;
 
 export class Cleaner {
   private readonly log: CommitLog;
   private readonly owner: CleanerOwner;
   /** Rewrites done, for metrics. */
   rewrites = 0;
+  /** Sequence of the segment to look at first: where there was something to do the last time. */
+  private next = 0;
+  private readonly marks: RecordMarks;
+  /** For each run of the segment that is looked at. */
+  private runFrom: Float64Array;
 
-  constructor(log: CommitLog, owner: CleanerOwner) {
+  /** `budget` has room for cleanerCost(). */
+  constructor(log: CommitLog, owner: CleanerOwner, budget: Budget) {
+    assert(budget.take(cleanerCost(log.shape)), "the cleaner's budget has room for its arrays");
     this.log = log;
     this.owner = owner;
+    const { segmentBytes, segmentRuns } = log.shape;
+    this.marks = new RecordMarks(segmentBytes, segmentRuns);
+    this.runFrom = new Float64Array(segmentRuns);
   }
 
-  /** Rewrites the oldest neighbours that fit `target` together. False: there are none, `target` is unused. */
+  /**
+   * Takes out a segment of which nothing is needed, or rewrites neighbours that fit `target` together. False: there
+   * are none, `target` is unused.
+   */
   clean(target: Segment): boolean {
     const readers: Pinned[] = [];
     const closed: Segment[] = [];
@@ -95,21 +99,49 @@ export class Cleaner {
     }
     if (closed.length < 2) return false;
     const floors = this.floorsOf(readers);
-    const inflight = readers.flatMap((reader) => [...this.owner.inflightOf(reader)]).sort((a, b) => a - b);
-    const needs = closed.map((segment) => this.needOf(segment, floors, inflight, readers));
-    const empty = needs.find(({ bytes, held }) => bytes === 0 && !held);
-    if (empty !== undefined) {
-      this.drop(empty.segment, readers);
-      return true;
+    const held = new Set(readers.map((reader) => this.owner.heldBy(reader)));
+    let together: Need[] = [];
+    for (const need of this.needs(closed, floors, readers)) {
+      const { segment, bytes } = need;
+      if (bytes === 0 && !held.has(segment)) {
+        this.drop(segment, readers);
+        return true;
+      }
+      const isNeighbour = together.at(-1)?.segment.newer === segment;
+      if (!isNeighbour || held.has(segment) || !fits([...together, need], target)) {
+        if (together.length > 1) break;
+        together = [];
+      }
+      if (!held.has(segment) && fits([need], target)) together.push(need);
     }
-    for (let first = 0; first + 1 < needs.length; first++) {
-      const count = fitting(needs, first, target);
-      if (count < 2) continue;
-      this.rewrite(needs.slice(first, first + count), floors, readers, target);
-      this.rewrites++;
-      return true;
+    if (together.length < 2) return false;
+    this.next = together[0]!.segment.sequence;
+    this.rewrite(together, floors, readers, target);
+    this.rewrites++;
+    return true;
+  }
+
+  /** What each must keep, beginning where there was something to do the last time, and going round. */
+  private *needs(
+    closed: readonly Segment[],
+    floors: Floors,
+    readers: readonly Pinned[],
+  ): Generator<Need, void> {
+    const first = closed.findIndex(({ sequence }) => sequence >= this.next);
+    const round = first <= 0 ? closed : [...closed.slice(first), ...closed.slice(0, first)];
+    for (let from = 0; from < round.length; ) {
+      let to = from + 1;
+      while (to < round.length && to - from < MARKED_SEGMENTS && round[to - 1]!.newer === round[to]) to++;
+      const some = round.slice(from, to);
+      this.marks.begin(some);
+      for (const reader of readers) this.owner.markInflight(reader, this.marks);
+      for (let index = 0; index < some.length; index++) {
+        const segment = some[index]!;
+        if (this.runFrom.length < segment.runCount) this.runFrom = new Float64Array(segment.runCount);
+        yield needOf(segment, floors, this.marks.at(index), this.owner.recordBytes, this.runFrom);
+      }
+      from = to;
     }
-    return false;
   }
 
   /** Takes a segment out of which nobody needs anything. */
@@ -142,101 +174,22 @@ export class Cleaner {
     return floors;
   }
 
-  private needOf(
-    segment: Segment,
-    floors: Floors,
-    inflight: readonly Offset[],
-    readers: readonly Pinned[],
-  ): Need {
-    const kept: Kept[] = [];
-    const entries = this.keepSegment(segment, floors, inflight, kept);
-    const bytes = kept.reduce((sum, { from, to }) => sum + to - from, 0);
-    const held = readers.some((reader) => this.owner.isHeld(reader, segment));
-    return { segment, kept, bytes, entries, held };
-  }
-
-  /** Adds what `segment` must keep to `kept`, in order. Returns the entries that will be needed. */
-  private keepSegment(segment: Segment, floors: Floors, inflight: readonly Offset[], kept: Kept[]): number {
-    const from = new Float64Array(segment.runCount).fill(Number.POSITIVE_INFINITY);
-    let entries = 0;
-    for (let entry = 0; entry < segment.entryCount; entry++) {
-      const start = neededFrom(segment, entry, floors);
-      if (start === Number.POSITIVE_INFINITY) continue;
-      entries++;
-      const at = entry * ENTRY_STRIDE;
-      const lastRun = segment.entries[at + ENTRY_LAST_RUN]!;
-      for (let run = segment.entries[at + ENTRY_FIRST_RUN]!; run <= lastRun; run++) {
-        if (segment.runEnd(run) > start)
-          from[run] = Math.min(from[run]!, Math.max(start, segment.runStart(run)));
-      }
-    }
-    let next = 0;
-    while (next < inflight.length && inflight[next]! < segment.baseOffset) next++;
-    for (let run = 0; run < segment.runCount; run++)
-      next = this.keepRun(segment, run, from[run]!, inflight, next, kept);
-    return entries;
-  }
-
-  /**
-   * Keeps of one run the records in flight that lie before byte `from`, and everything behind it. Returns the index of
-   * the first Offset of `inflight` behind the run.
-   */
-  private keepRun(
-    segment: Segment,
-    run: number,
-    from: number,
-    inflight: readonly Offset[],
-    firstInflight: number,
-    kept: Kept[],
-  ): number {
-    const runAt = run * RUN_STRIDE;
-    const runEnd = segment.runEnd(run);
-    const recordEnd = segment.runs[runAt + RUN_FIRST]! + segment.runs[runAt + RUN_COUNT]!;
-    const stop = Math.min(from, runEnd);
-    let next = firstInflight;
-    let record = segment.runs[runAt + RUN_FIRST]!;
-    let at = segment.runStart(run);
-    let end = at + this.owner.recordBytes(segment.bytes, at);
-    // A reader that stands within a frame needs all of it: only whole frames before `stop` are looked at singly.
-    while (at < stop && end <= stop) {
-      while (next < inflight.length && inflight[next]! - segment.baseOffset < record) next++;
-      if (next < inflight.length && inflight[next]! - segment.baseOffset === record) {
-        kept.push({ segment, run, from: at, to: end, first: record, count: 1, target: 0, targetRun: 0 });
-      } else if (
-        from >= runEnd &&
-        (next === inflight.length || inflight[next]! - segment.baseOffset >= recordEnd)
-      ) {
-        return next; // nothing more of this run is needed
-      }
-      record++;
-      at = end;
-      if (at < stop) end = at + this.owner.recordBytes(segment.bytes, at);
-    }
-    if (from < runEnd) {
-      const count = recordEnd - record;
-      kept.push({ segment, run, from: at, to: runEnd, first: record, count, target: 0, targetRun: 0 });
-    }
-    while (next < inflight.length && inflight[next]! - segment.baseOffset < recordEnd) next++;
-    return next;
-  }
-
   private rewrite(needs: readonly Need[], floors: Floors, readers: readonly Pinned[], target: Segment): void {
     const segments = needs.map(({ segment }) => segment);
     const first = segments[0]!;
     const last = segments[segments.length - 1]!;
-    const kept = needs.flatMap((need) => need.kept);
+    const keptOf = new Map(needs.map(({ segment, kept }) => [segment, kept]));
     target.baseOffset = first.baseOffset;
     target.recordCount = last.baseOffset + last.recordCount - first.baseOffset;
-    for (const range of kept) copyRange(range, target);
+    for (const { kept } of needs) for (const range of kept) copyRange(range, target);
     const firstEntries = this.rewriteEntries(needs, floors, target, last);
     this.relink(first, segments, firstEntries, target);
     for (const reader of readers) {
       for (const position of this.owner.positionsOf(reader)) {
-        if (position.segment !== null && segments.includes(position.segment)) {
-          movePosition(position, kept, target);
-        }
+        const kept = position.segment === null ? undefined : keptOf.get(position.segment);
+        if (kept !== undefined) movePosition(position, kept, target, firstEntries.get(position.filter));
       }
-      if (reader.pinnedIn === null || !segments.includes(reader.pinnedIn)) continue;
+      if (reader.pinnedIn === null || !keptOf.has(reader.pinnedIn)) continue;
       unpin(reader);
       pin(target, reader);
     }
@@ -285,13 +238,13 @@ export class Cleaner {
     const at = entry * ENTRY_STRIDE;
     const firstRun = segment.entries[at + ENTRY_FIRST_RUN]!;
     const lastRun = segment.entries[at + ENTRY_LAST_RUN]!;
-    const ranges = kept.filter(({ run, to }) => run >= firstRun && run <= lastRun && to > start);
-    const head = ranges[0]!;
+    const head = kept[firstIndex(kept, ({ to }) => to > start)]!;
+    const last = kept[firstIndex(kept, ({ run }) => run > lastRun) - 1]!;
     return this.log.postings.add(
       target,
       segment.entries[at + ENTRY_FILTER]! as FilterId,
       head.targetRun,
-      ranges[ranges.length - 1]!.targetRun,
+      last.targetRun,
       segment.entries[at + ENTRY_CLASS]!,
       segment.entries[at + ENTRY_FRAME_MAX]!,
       segment.countBefore[entry]! + head.first - segment.runs[firstRun * RUN_STRIDE + RUN_FIRST]!,
@@ -319,47 +272,36 @@ export class Cleaner {
   }
 }
 
-function movePosition(position: Position, kept: readonly Kept[], target: Segment): void {
-  const { segment, from, filter } = position;
-  const range = kept.find((k) => k.segment === segment && k.from <= from && from < k.to);
-  assert(range !== undefined, "what a reader owes is kept");
+/** `firstEntry` is the first one of the position's filter in the target; its others follow it in a chain. */
+function movePosition(
+  position: Position,
+  kept: readonly Kept[],
+  target: Segment,
+  firstEntry: number | undefined,
+): void {
+  const { from } = position;
+  const range = kept[firstIndex(kept, ({ to }) => to > from)];
+  assert(range !== undefined && range.from <= from, "what a reader owes is kept");
   const to = range.target + from - range.from;
-  for (let entry = 0; entry < target.entryCount; entry++) {
-    if (target.entries[entry * ENTRY_STRIDE + ENTRY_FILTER] !== filter || target.entryEnd(entry) <= to)
-      continue;
-    position.segment = target;
-    position.entry = entry;
-    position.from = to;
-    return;
+  assert(firstEntry !== undefined, "a kept position has its entry");
+  let entry = firstEntry;
+  while (target.entryEnd(entry) <= to) {
+    const next = target.entries[entry * ENTRY_STRIDE + ENTRY_NEXT]!;
+    assert(next !== NO_LINK && next >>> 16 === target.slot, "a kept position has its entry");
+    entry = next & 0xffff;
   }
-  assert(false, "a kept position has its entry");
+  position.segment = target;
+  position.entry = entry;
+  position.from = to;
 }
 
-/** How many neighbours from `first` on fit the target together. */
-function fitting(needs: readonly Need[], first: number, target: Segment): number {
-  let bytes = 0;
-  let runs = 0;
-  let entries = 0;
-  let count = 0;
-  for (const need of needs.slice(first)) {
-    bytes += need.bytes;
-    runs += need.kept.length;
-    entries += need.entries;
-    if (need.held || bytes > target.bytes.length || runs > target.runsMax || entries > target.entriesMax)
-      break;
-    count++;
-  }
-  return count;
-}
-
-/** First byte of `entry` that must stay; Infinity when none must. */
-function neededFrom(segment: Segment, entry: number, floors: Floors): number {
-  const floor = floors.get(segment.entries[entry * ENTRY_STRIDE + ENTRY_FILTER]! as FilterId);
-  if (floor === undefined || segment.sequence < floor.sequence) return Number.POSITIVE_INFINITY;
-  if (segment.sequence > floor.sequence) return segment.entryStart(entry);
-  return segment.entryEnd(entry) <= floor.from
-    ? Number.POSITIVE_INFINITY
-    : Math.max(floor.from, segment.entryStart(entry));
+function fits(needs: readonly Need[], { bytes, runsMax, entriesMax }: Segment): boolean {
+  const sum = (sizeOf: (need: Need) => number): number => needs.reduce((all, need) => all + sizeOf(need), 0);
+  return (
+    sum((need) => need.bytes) <= bytes.length &&
+    sum(({ kept }) => kept.length) <= runsMax &&
+    sum(({ entries }) => entries) <= entriesMax
+  );
 }
 
 function copyRange(range: Kept, target: Segment): void {

@@ -42,8 +42,8 @@ export interface LogShape {
   readonly segmentEntries: number;
 }
 
-/** Recycled segments that are kept for reuse; more are given back to the allocator. */
-const POOLED_MAX = 4;
+/** Recycled segments that are kept for reuse at any time; those beyond that while the log needs them again and again. */
+const POOLED_MIN = 4;
 /** Seconds fit a run's 32-bit field for 136 years. */
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -57,6 +57,8 @@ export class CommitLog {
   head = 0 as Offset;
   private sequence = 0;
   private readonly pool: Segment[] = [];
+  /** The fewest that the pool held since it was trimmed. */
+  private pooledLeast = 0;
   private readonly freeSlots: number[] = [];
   private readonly budget: Budget;
   private readonly owner: LogOwner;
@@ -143,10 +145,18 @@ export class CommitLog {
     segment.newer = null;
     const standard =
       segment.bytes.length === this.shape.segmentBytes && segment.entriesMax === this.shape.segmentEntries;
-    if (standard && this.pool.length < POOLED_MAX) {
-      this.pool.push(segment);
-      return;
-    }
+    if (standard) this.pool.push(segment);
+    else this.giveBack(segment);
+  }
+
+  /** Once a second: gives the allocator what the pool was never short of since the last time. */
+  trim(): void {
+    const idle = Math.max(0, this.pooledLeast - POOLED_MIN);
+    for (const segment of this.pool.splice(0, idle)) this.giveBack(segment);
+    this.pooledLeast = this.pool.length;
+  }
+
+  private giveBack(segment: Segment): void {
     this.segments[segment.slot] = null;
     this.freeSlots.push(segment.slot);
     this.budget.give(segment.cost);
@@ -155,14 +165,13 @@ export class CommitLog {
   private obtain(bytes: number, entries: number): Segment | null {
     const standard = bytes === this.shape.segmentBytes && entries === this.shape.segmentEntries;
     const pooled = standard ? this.pool.pop() : undefined;
+    this.pooledLeast = Math.min(this.pooledLeast, this.pool.length);
     if (pooled !== undefined) return pooled;
     const cost = segmentCost(bytes, this.shape.segmentRuns, entries);
     while (!this.budget.take(cost)) {
       const idle = this.pool.pop();
       if (idle === undefined) return null;
-      this.segments[idle.slot] = null;
-      this.freeSlots.push(idle.slot);
-      this.budget.give(idle.cost);
+      this.giveBack(idle);
     }
     const slot = this.freeSlots.pop() ?? this.segments.length;
     assert(slot < SLOTS_MAX, "a slot fits a link");
@@ -305,8 +314,7 @@ export class CommitLog {
 
   /** Budget that live segments leave. */
   get freeBytes(): number {
-    const pooled = this.pool.reduce((sum, segment) => sum + segment.cost, 0);
-    return this.budget.bytesMax - this.budget.used + pooled;
+    return this.budget.bytesMax - this.budget.used + this.pool.length * (this.pool[0]?.cost ?? 0);
   }
 
   /** Segments in use, for metrics and tests. */

@@ -2,6 +2,8 @@
 
 import { assert } from "../base/assert.ts";
 import { Budget } from "../base/budget.ts";
+import { cleanerCost } from "../log/cleaner.ts";
+import type { LogShape } from "../log/commitLog.ts";
 import { segmentCost } from "../log/segment.ts";
 import { BATCH_COST } from "./batch.ts";
 
@@ -11,7 +13,7 @@ export const SHARED_BATCHES = 4;
 const RENDER_BYTES = (SHARED_BATCHES + 1) * BATCH_COST;
 
 /** Shares in 64ths of the memory. */
-const LOG = 26; // segments with their run and posting tables, and what deliveries are rendered in
+const LOG = 26; // segments with their run and posting tables, their cleaner, what deliveries are rendered in
 const PARTIAL = 16; // packets that are still arriving: at least one of Maximum Packet Size
 const RETAINED = 8;
 const SESSIONS = 5; // subscriptions, client identifiers, Topic Aliases, QoS 2 identifiers
@@ -24,6 +26,7 @@ const SHARES = 64;
 export interface Budgets {
   readonly log: Budget;
   readonly render: Budget;
+  readonly cleaner: Budget;
   readonly partial: Budget;
   readonly retained: Budget;
   readonly sessions: Budget;
@@ -36,9 +39,12 @@ export interface Budgets {
 export function divide(memoryBytes: number): Budgets {
   const bytesOf = (share: number) => Math.floor((memoryBytes * share) / SHARES);
   const part = (name: string, share: number) => new Budget(name, bytesOf(share));
+  const logBytes = bytesOf(LOG) - RENDER_BYTES;
+  const cleanerBytes = cleanerCost(segmentShape(logBytes));
   const budgets: Budgets = {
-    log: new Budget("log", bytesOf(LOG) - RENDER_BYTES),
+    log: new Budget("log", logBytes - cleanerBytes),
     render: new Budget("render", RENDER_BYTES),
+    cleaner: new Budget("cleaner", cleanerBytes),
     partial: part("partial packets", PARTIAL),
     retained: part("retained", RETAINED),
     sessions: part("sessions", SESSIONS),
@@ -53,11 +59,7 @@ export function divide(memoryBytes: number): Budgets {
 }
 
 /** Segment bytes for a log budget: large enough for bulk copies, small enough that a dozen fit. */
-export function segmentShape(logBytes: number): {
-  segmentBytes: number;
-  segmentRuns: number;
-  segmentEntries: number;
-} {
+export function segmentShape(logBytes: number): LogShape {
   let segmentBytes = 1024 * 1024;
   const shape = () => ({ segmentBytes, segmentRuns: segmentBytes / 256, segmentEntries: segmentBytes / 256 });
   while (segmentBytes > 64 * 1024) {

@@ -6,10 +6,11 @@
 // counted to the message.
 
 import { assert } from "../base/assert.ts";
-import type { Offset } from "../base/brand.ts";
+import type { Budget } from "../base/budget.ts";
 import type { Clock } from "../base/clock.ts";
 import { Cleaner, type CleanerOwner, type Position } from "../log/cleaner.ts";
 import type { CommitLog } from "../log/commitLog.ts";
+import type { RecordMarks } from "../log/recordMarks.ts";
 import { ENTRY_CLASS, ENTRY_STRIDE, type Pinned, type Segment } from "../log/segment.ts";
 import { errors } from "../packet/error.ts";
 import { frameBytes } from "../packet/frame.ts";
@@ -60,6 +61,7 @@ export class Retention implements CleanerOwner {
     settings: RouterSettings,
     stats: Stats,
     clock: Clock,
+    cleanerBudget: Budget,
   ) {
     this.log = log;
     this.filters = filters;
@@ -68,7 +70,7 @@ export class Retention implements CleanerOwner {
     this.settings = settings;
     this.stats = stats;
     this.clock = clock;
-    this.cleaner = new Cleaner(log, this);
+    this.cleaner = new Cleaner(log, this, cleanerBudget);
     this.debt = new Debt(log, filters, lanes, stats);
     this.retentionByFilter = new Map(settings.retentionByFilter.map(({ filter, bytes }) => [filter, bytes]));
     this.spare = log.obtainForCleaner(0, 0);
@@ -160,6 +162,7 @@ export class Retention implements CleanerOwner {
       if (value.pending.length > 0) this.bound(value);
     }
     this.log.release();
+    this.log.trim();
   }
 
   private *readers(sessions: Iterable<Session>): Generator<Reader, void> {
@@ -306,22 +309,17 @@ export class Retention implements CleanerOwner {
     return (pinned as Reader).pending;
   }
 
-  inflightOf(pinned: Pinned): readonly Offset[] {
+  markInflight(pinned: Pinned, marks: RecordMarks): void {
     const reader = pinned as Reader;
-    if (reader.session === null) return this.groups.groupOf(reader)?.returned ?? [];
-    return reader.session.inflight
-      .ordered()
-      .filter((m) => m.state !== InflightState.Released)
-      .map((m) => m.offset);
+    if (reader.session !== null) reader.session.inflight.mark(marks);
+    else for (const offset of this.groups.groupOf(reader)?.returned ?? []) marks.mark(offset);
   }
 
-  isHeld(pinned: Pinned, segment: Segment): boolean {
-    return (pinned as Reader).session?.port?.tailSegment === segment;
+  heldBy(pinned: Pinned): Segment | null {
+    return (pinned as Reader).session?.port?.tailSegment ?? null;
   }
 
-  recordBytes(bytes: Uint8Array, at: number): number {
-    return frameBytes(bytes, at);
-  }
+  readonly recordBytes = frameBytes;
 }
 
 /** Age of the oldest segment in which the reader owes something. */

@@ -101,7 +101,8 @@ export class Router implements LogOwner {
       this.groups.roomIn(session),
     );
     this.redelivery = new Redelivery(log, lanes, this.acknowledgements, stats, clock);
-    this.retention = new Retention(log, filters, lanes, this.groups, settings, stats, clock);
+    const { cleaner } = budgets;
+    this.retention = new Retention(log, filters, lanes, groups, settings, stats, clock, cleaner);
     this.local = new LocalPublish(log, filters, this.ingest, this.retained, clock);
     this.sessions = new Sessions({
       log,

@@ -6,6 +6,7 @@
 import { assert } from "../base/assert.ts";
 import type { Offset } from "../base/brand.ts";
 import type { Budget } from "../base/budget.ts";
+import type { RecordMarks } from "../log/recordMarks.ts";
 
 export const InflightState = { Free: 0, Qos1: 1, Qos2: 2, Released: 3 } as const;
 
@@ -207,6 +208,18 @@ export class Inflight {
     }
     const distance = (m: InflightMessage) => (m.identifier - this.nextIdentifier + 65_535) % 65_535;
     return list.sort((a, b) => a.offset - b.offset || distance(a) - distance(b));
+  }
+
+  /** Marks the messages whose bytes are still needed. */
+  mark(marks: RecordMarks): void {
+    const slab = this.slab;
+    for (let block = this.head; block !== NONE; block = slab.next[block]!) {
+      for (let at = block * BLOCK; at < (block + 1) * BLOCK; at++) {
+        const state = slab.states[at]!;
+        if (state === InflightState.Qos1 || state === InflightState.Qos2)
+          marks.mark(slab.offsets[at]! as Offset);
+      }
+    }
   }
 
   /** The smallest Offset whose bytes are still needed, or Infinity. */

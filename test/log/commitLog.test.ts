@@ -201,6 +201,7 @@ describe("commit log", () => {
           else if (dice < 9) model.read(random.pick(model.readers), random.below(60));
           else model.checkSegmentOf();
           if (step % 50 === 0) model.checkShape();
+          if (step % 300 === 0) model.log.trim();
         }
         for (const reader of model.readers) model.read(reader, Number.POSITIVE_INFINITY);
         model.log.release();
@@ -211,6 +212,26 @@ describe("commit log", () => {
       });
     });
   }
+
+  test("keeps what it may need again, and gives back what it was not short of from one trim to the next", () => {
+    withSeed(1, (random) => {
+      const model = new Model(random);
+      const { budget, log, readers } = model;
+      while (model.refusals === 0) model.append();
+      for (const reader of readers) model.read(reader, Number.POSITIVE_INFINITY);
+      log.release();
+      const full = budget.used;
+      log.trim();
+      expect(budget.used).toBe(full); // all of it was in use since the last time
+      model.append();
+      log.trim();
+      expect(budget.used).toBeLessThan(full / 2);
+      const least = budget.used;
+      log.trim();
+      expect(budget.used).toBe(least);
+      model.checkShape();
+    });
+  });
 
   test("refuses what does not fit and changes nothing", () => {
     withSeed(1, (random) => {

@@ -53,6 +53,7 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   same("residues", budgets.residue.used, residue);
   same("log", budgets.log.used, log);
   same("render", budgets.render.used, renderBytes(router));
+  same("cleaner", budgets.cleaner.used, cleanerBytes(router));
   same("retained", budgets.retained.used, retainedBytes(router));
   same("sessions", budgets.sessions.used, sessionBytes(router, connections));
   same("in flight", budgets.inflight.used, inflightBytes(router));
@@ -124,6 +125,14 @@ function renderBytes({ lanes }: Router): number {
     for (const perPiece of [at, sourceByte, hole, qos, offset]) bytes += perPiece.byteLength;
     bytes += source.length * 8;
   }
+  return bytes;
+}
+
+/** What the cleaner marks and notes records and runs in. */
+function cleanerBytes(router: Router): number {
+  const cleaner = router["retention"]["cleaner"];
+  let bytes = cleaner["runFrom"].byteLength;
+  for (const one of cleaner["marks"]["marks"]) bytes += one["before"].byteLength + one["bits"].byteLength;
   return bytes;
 }
 

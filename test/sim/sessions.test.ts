@@ -172,6 +172,39 @@ describe("retained replay", () => {
   );
 });
 
+describe("retained replays to many at once", () => {
+  scenario(
+    "wait for each other's room: every match is delivered once, and nothing else gives way",
+    (random) => {
+      const scene = new Scene(random, { ...SMALL, auditEvery: 5 });
+      const publisher = scene.publisher({ id: "publisher", window: 50 });
+      const kept = publishAll(scene, publisher, 1_500, (i) =>
+        publisher.publish(`r/${i}`, 1, 300, scene.clients, true),
+      );
+      const readers = Array.from({ length: 40 }, (_, i) => {
+        const reader = scene.client({ id: `reader-${i}`, version: random.pick([4, 5] as const) });
+        reader.connect();
+        reader.manners.readMax = random.pick([5_000, 20_000, 100_000]);
+        reader.manners.ackChance = random.pick([0.3, 1]);
+        reader.subscribe("r/#", 1);
+        return reader;
+      });
+      const isDone = () => readers.every((reader) => reader.retained.length >= kept.length);
+      scene.until(isDone, "every retained message came", 6_000);
+      for (const reader of readers) {
+        const indexes = reader.retained.map(({ message }) => message.index);
+        expect(new Set(indexes).size).toBe(kept.length);
+      }
+      const { quotaMessages, gapMessages } = scene.world.router.stats;
+      expect([quotaMessages, gapMessages]).toEqual([0, 0]);
+      scene.settle();
+      scene.end();
+    },
+    1,
+    2,
+  );
+});
+
 describe("wills", () => {
   scenario(
     "go out once when the connection is lost, never after DISCONNECT",
