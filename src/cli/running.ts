@@ -246,8 +246,10 @@ export class Running {
       reload: () => this.reload(),
       logFilter: () => logger.filterText,
       setLogFilter: (text) => {
-        logger.setFilter(text);
+        const notices = logger.setFilter(text);
         logger.info({ filter: text }, `the log's filter is now ${text}`);
+        for (const notice of notices) logger.warn({ filter: text }, `the log's filter: ${notice}`);
+        return notices;
       },
       tail: logger,
     };

@@ -5,7 +5,8 @@
 //   info,[{topic=plant/+/state}]=trace               and the packets of some topics, whoever they concern
 //
 // A directive is LEVEL, TARGET=LEVEL or TARGET[{FIELD=VALUE,…}]=LEVEL; TARGET is millrace (or rumqttd) and may be
-// absent. Of several that fit a line the most talkative counts.
+// absent. Of several that fit a line the most talkative counts. What rumqttd tells apart and Millrace does not, modules
+// such as rumqttd::router and spans, is taken as the whole of it, with a notice.
 
 import { type LineFields, LOG_RANKS, type LogRank, shown } from "../base/logger.ts";
 import { filterMatchesTopic, parseTopicFilter } from "../topic/topicFilter.ts";
@@ -26,7 +27,10 @@ const ALIASES: Readonly<Record<string, LogField>> = { user: "username" };
 /** Directives of one filter. */
 const DIRECTIVES_MAX = 64;
 const TEXT_MAX = 8192;
-const TARGETS = ["millrace", "rumqttd"];
+/** The program, or a module of it, by its own name or by rumqttd's. */
+const TARGET = /^(millrace|rumqttd)(::[\w:]*)?$/;
+/** TARGET[SPAN{FIELDS}]=LEVEL; a target that can be none stands alone as a level would. */
+const DIRECTIVE = /^([\w:-]*)(?:\[([^\]{}]*)(?:\{(.*)\})?\])?(?:=([a-z]+))?$/is;
 
 interface Directive {
   readonly rank: LogRank;
@@ -41,6 +45,8 @@ export class LogFilter {
   readonly text: string;
   /** Of lines that no directive with fields fits. */
   readonly base: LogRank;
+  /** What of the text is taken as more than it says, a sentence each. */
+  readonly notices: readonly string[];
   private readonly directives: readonly Directive[];
 
   /** Throws LogFilterError, which says what is wrong, when `text` is no filter. */
@@ -49,13 +55,15 @@ export class LogFilter {
     this.text = text;
     let base: LogRank | null = null;
     const directives: Directive[] = [];
+    const notices: string[] = [];
     for (const part of directivesOf(text)) {
-      const directive = readDirective(part);
+      const directive = readDirective(part, notices);
       if (directive.fields.length > 0) directives.push(directive);
       else base = base === null || directive.rank < base ? directive.rank : base;
     }
     this.base = base ?? LOG_RANKS.info;
     this.directives = directives;
+    this.notices = notices;
   }
 
   /** The least rank that any line can have and be wanted. */
@@ -111,19 +119,24 @@ function directivesOf(text: string): string[] {
   return parts;
 }
 
-function readDirective(part: string): Directive {
+function readDirective(part: string, notices: string[]): Directive {
   const level = rankNamed(part);
   if (level !== undefined) return { rank: level, fields: [] };
-  const match = /^([\w:-]*)(?:\[([\w-]*)(?:\{(.*)\})?\])?=([a-z]+)$/is.exec(part);
-  if (match === null) {
+  const match = DIRECTIVE.exec(part);
+  const [, target = "", span = "", fields, word] = match ?? [];
+  const ours = TARGET.exec(target);
+  if (match === null || (word === undefined && fields === undefined && ours === null)) {
     throw new LogFilterError(`${part}: a directive is LEVEL, millrace=LEVEL or [{client_id=NAME}]=LEVEL`);
   }
-  const [, target = "", span = "", fields, word = ""] = match;
-  if (target !== "" && !TARGETS.includes(target)) {
-    throw new LogFilterError(`${part}: the target is millrace; its parts are not told apart`);
-  }
-  if (span !== "") throw new LogFilterError(`${part}: spans have no names here: write [{client_id=NAME}]`);
-  const rank = rankNamed(word);
+  if (target !== "" && ours === null) throw new LogFilterError(`${part}: the target is millrace or rumqttd`);
+  if (span !== "" && fields === undefined)
+    throw new LogFilterError(`${part}: spans have no names here: write [{client_id=NAME}]`);
+  if (ours?.[2] !== undefined)
+    notices.push(`${part}: modules are not told apart: this is about all of Millrace`);
+  if (span !== "")
+    notices.push(`${part}: spans are not told apart: this is about all lines with these fields`);
+  if (word === undefined) notices.push(`${part}: no level is given: that is trace`);
+  const rank = rankNamed(word ?? "trace");
   if (rank === undefined) {
     throw new LogFilterError(`${part}: ${word} is no level; levels are ${Object.keys(LOG_RANKS).join(", ")}`);
   }

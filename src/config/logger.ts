@@ -23,8 +23,11 @@ export interface ProgramLogger extends Logger {
   readonly filter: LineFilter;
   trace(fields: object, message: string): void;
   readonly filterText: string;
-  /** Takes effect at once; throws LogFilterError, and changes nothing, when `text` is no filter. */
-  setFilter(text: string): void;
+  /**
+   * Takes effect at once; throws LogFilterError, and changes nothing, when `text` is no filter. Returns what of it is
+   * taken as more than it says.
+   */
+  setFilter(text: string): readonly string[];
   /** Calls `line` with each line that is written, as JSON, until the returned function is called. */
   follow(line: (text: string) => void): () => void;
   /** For the last line before the process ends abnormally. */
@@ -70,6 +73,7 @@ export function createLogger(options: LogOptions): ProgramLogger {
       filter = new LogFilter(text);
       logger.level = pinoLevel(null, filter);
       for (const changed of watchers) changed();
+      return filter.notices;
     },
     follow(line) {
       followers.add(line);

@@ -100,12 +100,13 @@ export function api(host: Host, operations: Operations): { readonly app: Hono; c
   app.get("/logs/filter", (c) => c.json({ filter: operations.logFilter() }));
   app.post("/logs/filter", async (c) => {
     const text = await c.req.text();
+    let notices: readonly string[] = [];
     try {
-      operations.setLogFilter(text.trim());
+      notices = operations.setLogFilter(text.trim());
     } catch (error) {
       throw new RequestError(messageText(error));
     }
-    return c.json({ filter: operations.logFilter() });
+    return c.json({ filter: operations.logFilter(), ...(notices.length === 0 ? {} : { notices }) });
   });
 
   return { app, close: () => topics.close() };

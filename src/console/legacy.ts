@@ -56,12 +56,13 @@ export function legacy(host: Host, operations: Operations): Hono {
   app.get("/readyqueue", (c) => listed(c, view.readyQueue(partOf(c))));
   app.get("/logs", (c) => c.text(`${operations.logFilter()}\n`));
   app.post("/logs", async (c) => {
+    let notices: readonly string[] = [];
     try {
-      operations.setLogFilter((await c.req.text()).trim());
+      notices = operations.setLogFilter((await c.req.text()).trim());
     } catch (error) {
       return c.text(`${error instanceof Error ? error.message : String(error)}\n`, 400);
     }
-    return c.text(`${operations.logFilter()}\n`);
+    return c.text([operations.logFilter(), ...notices].map((line) => `${line}\n`).join(""));
   });
   return app;
 }

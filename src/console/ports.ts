@@ -20,7 +20,7 @@ export interface Operations {
   reload(): Promise<ReloadReport>;
   /** The filter of the log now, in rumqttd's form. */
   logFilter(): string;
-  /** Throws, and changes nothing, when `text` is no filter. */
-  setLogFilter(text: string): void;
+  /** Throws, and changes nothing, when `text` is no filter. Returns what of it is taken as more than it says. */
+  setLogFilter(text: string): readonly string[];
   readonly tail: LogTail;
 }

@@ -1,11 +1,15 @@
 // The live filter of the log, through the running program's own logger: one client's packets are shown, another's not.
 
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import mqtt from "mqtt";
 import packet from "mqtt-packet";
 import { createLogger } from "../../src/config/logger.ts";
 import { startTestBroker } from "../support/broker.ts";
 import { WireClient } from "../support/wireClient.ts";
+import { logLines, start } from "./program.ts";
 
 interface Line {
   readonly msg: string;
@@ -71,4 +75,28 @@ test("a client that publishes and goes at once has its messages counted", async 
   await client.expectClosed();
   await one.stop();
   expect(lines).toMatchObject([{ client_id: "brief", cause: "disconnect", messages_in: 2 }]);
+});
+
+test("a filter that rumqttd's scripts post is taken, and the answer and the log say what it means here", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-filter-"));
+  const file = join(folder, "console.toml");
+  writeFileSync(file, '[v4.1]\nlisten = "127.0.0.1:0"\n[console]\nlisten = "127.0.0.1:0"\n');
+  const program = start(["--config", file, "--log-format", "json"]);
+  await program.until("console on http");
+  const url = /console on (http:\/\/[^/]+)\//.exec(program.output())?.[1] ?? "";
+  const post = async (body: string) => {
+    const response = await fetch(`${url}/logs`, { method: "POST", body });
+    return [response.status, await response.text()] as const;
+  };
+  expect(await post("rumqttd=info")).toEqual([200, "rumqttd=info\n"]);
+  const notice = "rumqttd::router=debug: modules are not told apart: this is about all of Millrace";
+  expect(await post("info,rumqttd::router=debug")).toEqual([200, `info,rumqttd::router=debug\n${notice}\n`]);
+  await program.until("modules are not told apart");
+  expect(await post("nonsense=info")).toEqual([400, "nonsense=info: the target is millrace or rumqttd\n"]);
+  program.kill("SIGTERM");
+  const { stdout } = await program.outcome;
+  expect(logLines(stdout)).toContainEqual(
+    expect.objectContaining({ level: "warn", msg: `the log's filter: ${notice}` }),
+  );
+  rmSync(folder, { recursive: true });
 });

@@ -14,6 +14,16 @@ describe("a log filter", () => {
     ["off", {}, off],
     ["millrace=warn", {}, warn],
     ["rumqttd=debug", {}, debug],
+    ["rumqttd::router=debug", {}, debug],
+    ["rumqttd::router::routing=warn", {}, warn],
+    ["millrace::router=debug", {}, debug],
+    ["info,rumqttd::router=debug", {}, debug],
+    ["rumqttd=info,rumqttd::link::remote=trace", {}, trace],
+    ["rumqttd::router[{client_id=a}]=debug", about("a"), debug],
+    ["rumqttd::router[{client_id=a}]=debug", about("b"), info],
+    ["[incoming_publish{client_id=a}]=debug", about("a"), debug],
+    ["rumqttd", {}, trace],
+    ["[{client_id=a}]", about("a"), trace],
     ["warn,debug", {}, debug],
     ["[{client_id=a}]=debug", {}, info],
     ["[{client_id=a}]=debug", about("a"), debug],
@@ -48,20 +58,38 @@ describe("a log filter", () => {
     expect(filter.least).toBe(debug);
   });
 
+  const more = "modules are not told apart: this is about all of Millrace";
+  test.each([
+    ["info", []],
+    ["rumqttd=info", []],
+    ["rumqttd::router=debug", [`rumqttd::router=debug: ${more}`]],
+    ["info,rumqttd::a=debug,millrace::b=warn", [`rumqttd::a=debug: ${more}`, `millrace::b=warn: ${more}`]],
+    ["rumqttd", ["rumqttd: no level is given: that is trace"]],
+    [
+      "[incoming_publish{client_id=a}]=debug",
+      [
+        "[incoming_publish{client_id=a}]=debug: spans are not told apart: this is about all lines with these fields",
+      ],
+    ],
+  ])("%s says where it is taken as more than it says", (text, notices) => {
+    expect(new LogFilter(text).notices).toEqual(notices);
+  });
+
   test.each([
     ["", "a level is the least"],
     [" , ", "a level is the least"],
     ["verbose", "a directive is"],
     ["millrace=verbose", "verbose is no level"],
     ["broker=info", "the target is millrace"],
-    ["millrace::router=info", "the target is millrace"],
+    ["rumqttdx::router=info", "the target is millrace or rumqttd"],
+    ["hyper", "a directive is"],
     ["[span]=info", "spans have no names"],
     ["[{}]=info", "braces hold FIELD=VALUE"],
     ["[{client=a}]=info", "fields are client_id"],
     ["[{client_id}]=info", "fields are client_id"],
     ["[{topic=a/#/b}]=info", "no Topic Filter"],
     ["[{topic=$share/g/a}]=info", "no Topic Filter"],
-    ["[{client_id=a}]", "a directive is"],
+    ["[span]", "a directive is"],
     ["toString=info", "the target is"],
     [Array(65).fill("info").join(), "at most 64 directives"],
     ["x".repeat(8193), "at most 8192 characters"],

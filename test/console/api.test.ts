@@ -314,6 +314,11 @@ describe("/api/v1", () => {
     });
     expect((await ui.json("POST", "/api/v1/logs/filter", "debug")).json).toEqual({ filter: "debug" });
     expect((await ui.json("POST", "/api/v1/logs/filter", "nonsense")).status).toBe(400);
+    expect((await ui.json("POST", "/api/v1/logs/filter", "rumqttd::router=info")).json).toEqual({
+      filter: "rumqttd::router=info",
+      notices: ["modules are not told apart"],
+    });
+    await ui.json("POST", "/api/v1/logs/filter", "debug");
     expect((await ui.json("GET", "/api/v1/logs/filter")).json).toEqual({ filter: "debug" });
   });
 
@@ -486,6 +491,11 @@ describe("rumqttd's paths", () => {
     const set = await ui.ask("POST", "/logs", filter);
     expect(set.headers.get("content-type")).toStartWith("text/plain");
     expect(await set.text()).toBe(`${filter}\n`);
+    const module = await ui.ask("POST", "/logs", "rumqttd::router=debug");
+    expect([module.status, await module.text()]).toEqual([
+      200,
+      "rumqttd::router=debug\nmodules are not told apart\n",
+    ]);
     expect((await ui.ask("POST", "/logs", "nonsense")).status).toBe(400);
     expect((await ui.ask("GET", "/device/nobody")).status).toBe(404);
     expect((await ui.ask("GET", "/nowhere")).status).toBe(404);

@@ -28,9 +28,10 @@ export class FakeOperations implements Operations {
   logFilter(): string {
     return this.filter;
   }
-  setLogFilter(text: string): void {
+  setLogFilter(text: string): readonly string[] {
     if (text === "nonsense") throw new Error("no filter");
     this.filter = text;
+    return text.includes("::") ? ["modules are not told apart"] : [];
   }
 }
 
