@@ -1,30 +1,31 @@
 // The options that `pub`, `sub`, `bench` and `healthcheck` share, with mosquitto's names, and what they come to.
 
-import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { CommandError } from "./end.ts";
 import type { Warn } from "./mqtt/again.ts";
 import type { ClientTerms } from "./mqtt/client.ts";
 import { type GivenProperties, type GivenProperty, splitProperty } from "./mqtt/properties.ts";
-import { parseUrl, PORT, portOf, type Target, type Tls, TLS_PORT } from "./mqtt/target.ts";
+import { parseProxy } from "./mqtt/socks.ts";
+import { parseUrl, PORT, portOf, type Target, type Tls, TLS_PORT, WS_PATH } from "./mqtt/target.ts";
 import type { ProtocolLevel, QoS } from "../packet/protocol.ts";
 import { validTopicName } from "../topic/topicName.ts";
+import { addTlsOptions, fileText, type TlsFlags, tlsOf, wantsTls } from "./tlsOptions.ts";
 import { integer, utf8 } from "./values.ts";
 
-export interface ConnectFlags {
+export interface ConnectFlags extends TlsFlags {
   readonly host?: string;
   readonly port?: string;
   readonly unix?: string;
+  readonly ws?: true;
+  readonly wsPath?: string;
   readonly url?: string;
+  readonly srv?: true;
+  readonly bind?: string;
+  readonly proxy?: string;
   readonly username?: string;
   readonly pw?: string;
   readonly passwordFile?: string;
-  readonly tls?: true;
-  readonly tlsUseOsCerts?: true;
-  readonly cafile?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  readonly insecure?: true;
   readonly connectTimeout: number;
 }
 
@@ -57,6 +58,8 @@ export interface ConnectTerms {
 }
 
 const HOST = "localhost";
+const WS_PORT = 80;
+const WSS_PORT = 443;
 const KEEP_ALIVE_S = 60;
 const INFLIGHT = 20;
 const TIMEOUT_S = 10;
@@ -76,11 +79,14 @@ const VERSIONS: Readonly<Record<string, ProtocolLevel>> = {
 };
 
 export function addConnectOptions(command: Command): Command {
-  return command
+  command
     .optionsGroup("Broker:")
     .option("-h, --host <host>", `host name or address (default: ${HOST})`)
-    .option("-p, --port <port>", `port (default: ${PORT}, with TLS ${TLS_PORT})`)
+    .option("-p, --port <port>", `port (default: ${PORT}, with TLS ${TLS_PORT}; with --ws 80 and 443)`)
     .option("--unix <path>", "a Unix socket instead of host and port")
+    .option("--ws", "MQTT over WebSocket")
+    .option("--ws-path <path>", `the same, and what its URL says behind host and port (default: ${WS_PATH})`)
+    .option("-S, --srv", "look up host and port in the SRV records of the domain that -h names")
     .option(
       "-L, --url <url>",
       "all at once: mqtt://user:password@host:port/topic, mqtts:, ws:, wss:, unix:/path",
@@ -92,15 +98,11 @@ export function addConnectOptions(command: Command): Command {
       utf8,
     )
     .option("--password-file <file>", "password, on the first line of a file")
+    .option("-A, --bind <address>", "the address of this machine to connect from")
+    .option("--proxy <url>", "through a SOCKS5 proxy: socks5h://user:password@host:port")
     .option("--connect-timeout <s>", "seconds to wait for the broker", integer(1, SECONDS_MAX), TIMEOUT_S)
-    .optionsGroup("TLS:")
-    .option("--tls", "TLS, with the authorities that this system trusts")
-    .option("--cafile <file>", "TLS, with the authorities in this PEM file")
-    .option("--cert <file>", "certificate of this client, PEM")
-    .option("--key <file>", "its private key, PEM")
-    .option("--insecure", "TLS that takes any certificate, for trials alone")
-    .addOption(new Option("--tls-use-os-certs").hideHelp())
     .addOption(new Option("--nodelay").hideHelp());
+  return addTlsOptions(command);
 }
 
 export function addSessionOptions(command: Command): Command {
@@ -155,13 +157,8 @@ export function connectTerms(flags: ConnectFlags): ConnectTerms {
   const username = flags.username ?? url?.username;
   const password = flags.pw ?? passwordOf(flags.passwordFile) ?? url?.password;
   return {
-    target: url?.target ?? targetOf(flags),
-    tls: {
-      ca: flags.cafile === undefined ? undefined : fileText("--cafile", flags.cafile),
-      cert: flags.cert === undefined ? undefined : fileText("--cert", flags.cert),
-      key: flags.key === undefined ? undefined : fileText("--key", flags.key),
-      insecure: flags.insecure === true,
-    },
+    target: withRoute(url?.target ?? targetOf(flags), flags),
+    tls: tlsOf(flags),
     username,
     password: password ?? (username === undefined ? undefined : process.env[PASSWORD_VARIABLE]),
     topic: url?.topic,
@@ -173,12 +170,30 @@ function targetOf(flags: ConnectFlags): Target {
   if (flags.unix !== undefined) return { kind: "unix", host: "", port: 0, path: flags.unix, tls: false };
   const given = flags.port === undefined ? undefined : portOf(flags.port);
   const isTls = wantsTls(flags) || given === TLS_PORT;
-  const port = given ?? (isTls ? TLS_PORT : PORT);
-  return { kind: "tcp", host: flags.host ?? HOST, port, path: "", tls: isTls };
+  const host = flags.host ?? HOST;
+  if (flags.ws === true || flags.wsPath !== undefined) {
+    const path = `/${flags.wsPath ?? WS_PATH}`.replace(/^\/+/, "/");
+    return { kind: "ws", host, port: given ?? (isTls ? WSS_PORT : WS_PORT), path, tls: isTls };
+  }
+  return { kind: "tcp", host, port: given ?? (isTls ? TLS_PORT : PORT), path: "", tls: isTls };
 }
 
-function wantsTls({ tls, tlsUseOsCerts, cafile, cert, insecure }: ConnectFlags): boolean {
-  return [tls, tlsUseOsCerts, cafile, cert, insecure].some((flag) => flag !== undefined);
+/** With the way there. What cannot be done is said, not left out. */
+function withRoute(target: Target, { bind, proxy, srv, host, url }: ConnectFlags): Target {
+  const given = [bind && "-A", proxy && "--proxy", srv && "-S"].filter((option) => option !== undefined);
+  if (given.length === 0) return target;
+  if (target.kind !== "tcp")
+    throw new CommandError(`${given[0]} goes with TCP and TLS alone, not with WebSocket or a Unix socket`);
+  if (bind !== undefined && !isIP(bind))
+    throw new CommandError(`-A ${bind}: write an address of this machine, such as 192.0.2.7`);
+  if (srv === true && (host === undefined || url !== undefined))
+    throw new CommandError("-S wants a domain to look up: name it with -h");
+  return {
+    ...target,
+    ...(bind !== undefined && { bind }),
+    ...(proxy !== undefined && { proxy: parseProxy(proxy) }),
+    ...(srv === true && { isService: true }),
+  };
 }
 
 function passwordOf(file: string | undefined): string | undefined {
@@ -187,14 +202,6 @@ function passwordOf(file: string | undefined): string | undefined {
   if (line === "")
     throw new CommandError(`--password-file ${file}: its first line is empty; write the password there`);
   return line;
-}
-
-function fileText(option: string, file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new CommandError(`${option} ${file}: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 /** All that a client needs. `role` goes into an identifier that is not given. Throws CommandError. */
@@ -211,6 +218,8 @@ export function clientTerms(
 }
 
 function sessionTerms(flags: SessionFlags, role: string, given: GivenProperties) {
+  if (flags.id !== undefined && flags.idPrefix !== undefined)
+    throw new CommandError("-i and -I do not go together: one client has one identifier");
   const clean = flags.disableCleanSession !== true;
   const chosen = flags.id ?? (flags.idPrefix === undefined ? undefined : `${flags.idPrefix}${process.pid}`);
   const expires = flags.sessionExpiryInterval ?? (clean ? undefined : NEVER_EXPIRES);

@@ -7,7 +7,8 @@ import type { ProtocolLevel, QoS } from "../../packet/protocol.ts";
 import type { ConnectTerms } from "../clientOptions.ts";
 import { CommandError } from "../end.ts";
 import { connectFailure, LostError, reasonText, refusal } from "../mqtt/failure.ts";
-import { ConnectError, openTransport, type Transport } from "../mqtt/transport.ts";
+import { ConnectError } from "../mqtt/connectError.ts";
+import { openTransport, type Transport } from "../mqtt/transport.ts";
 
 /** What a connection tells its client. */
 export interface LoadClient {

@@ -22,7 +22,8 @@ import { connectFailure, LostError, reasonText, refusal } from "./failure.ts";
 import type { Target, Tls } from "./target.ts";
 import { targetText } from "./target.ts";
 import { traceText } from "./trace.ts";
-import { ConnectError, openTransport, type Transport } from "./transport.ts";
+import { ConnectError } from "./connectError.ts";
+import { openTransport, type Transport } from "./transport.ts";
 
 export type Message = IPublishPacket;
 type Will = NonNullable<IConnectPacket["will"]>;

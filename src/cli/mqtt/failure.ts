@@ -3,7 +3,7 @@
 import { ReasonCode, reasonCodeName } from "../../packet/reasonCode.ts";
 import { CommandError } from "../end.ts";
 import { type Target, targetText } from "./target.ts";
-import type { ConnectError } from "./transport.ts";
+import type { ConnectError } from "./connectError.ts";
 
 /** As mosquitto's clients have it. */
 export const EXIT_LOST = 7;
@@ -42,6 +42,7 @@ const CONNECT_ADVICE: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing listens there; start the broker, or name another with -h and -p",
   ENOTFOUND: "the host name is unknown; name another with -h",
   ENOENT: "there is no such socket; start the broker, or name another with --unix",
+  EADDRNOTAVAIL: "this machine has no such address to connect from; name another with -A",
   EACCES: "not permitted; run as a user who may open it",
   EHOSTUNREACH: "the host cannot be reached from here",
   ENETUNREACH: "the network cannot be reached from here",

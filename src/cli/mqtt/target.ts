@@ -1,6 +1,7 @@
 // Target: the broker that a client of the command line connects to, and how.
 
 import { CommandError } from "../end.ts";
+import type { SocksProxy } from "./socks.ts";
 
 export interface Tls {
   /** PEM texts. */
@@ -9,6 +10,11 @@ export interface Tls {
   readonly key: string | undefined;
   /** The broker's certificate is taken as it is. */
   readonly insecure: boolean;
+  /** 0x0302 for TLS 1.1, and so on. */
+  readonly versionMin?: number;
+  readonly ciphers?: string;
+  /** 1..255 bytes. */
+  readonly alpn?: string;
 }
 
 export interface Target {
@@ -19,6 +25,12 @@ export interface Target {
   /** Of the socket with "unix", of the URL with "ws". */
   readonly path: string;
   readonly tls: boolean;
+  /** An address of this machine to connect from; not with "unix" and "ws". */
+  readonly bind?: string;
+  /** Through whom; not with "unix" and "ws". */
+  readonly proxy?: SocksProxy;
+  /** `host` is a domain whose SRV records say where the broker is; not with "unix" and "ws". */
+  readonly isService?: boolean;
 }
 
 export interface UrlParts {
