@@ -99,6 +99,8 @@ function appended(text: string, all: readonly string[] = []): string[] {
 }
 
 async function subscribe(flags: Flags): Promise<void> {
+  if (flags.skipRetained === true && flags.retainedOnly === true)
+    throw new CommandError("-R and --retained-only do not go together: they leave nothing to print");
   const owners = ["connect", "subscribe", "unsubscribe", "disconnect", "will"] as const;
   const given = readProperties(flags.property ?? [], owners);
   const subscriber = new Subscriber({

@@ -61,6 +61,12 @@ describe("before there is a connection", () => {
     ["no topic to subscribe to", ["sub"], "say what to subscribe to with -t"],
     ["a wrong filter", ["sub", "-t", "a/#/b"], '-t "a/#/b" is no topic filter'],
     ["a wrong filter to leave out", ["sub", "-t", "a", "-T", "a+"], '-T "a+" is no topic filter'],
+    [
+      "no retained ones, and those alone",
+      ["sub", "-t", "a", "-R", "--retained-only"],
+      "they leave nothing to print",
+    ],
+    ["a property without anything", ["pub", ...PUB, "-D"], "-D wants a packet, a property and its value"],
     ["a session without a name", ["sub", "-t", "a", "-c"], "give it one with --id"],
     ["a session for ever without a name", ["pub", ...PUB, "-x", "-1"], "give it one with --id"],
     ["MQTT 5's options with 3.1.1", ["pub", ...PUB, "-V", "311", "-x", "5"], "-D and -x want MQTT 5"],

@@ -1,13 +1,14 @@
 // One connection of the load generator: its handshake with mqtt-packet, then frames walked where they lie. What a
 // frame means is its client's business.
 
-import { generate, type IConnackPacket, type ISubackPacket, parser, type Packet } from "mqtt-packet";
+import { type IConnackPacket, type ISubackPacket, parser, type Packet } from "mqtt-packet";
 import { bodyAt, MALFORMED_LENGTH, PacketType, remainingLength } from "../../packet/frame.ts";
 import type { ProtocolLevel, QoS } from "../../packet/protocol.ts";
 import type { ConnectTerms } from "../clientOptions.ts";
 import { CommandError } from "../end.ts";
 import { connectFailure, LostError, reasonText, refusal } from "../mqtt/failure.ts";
 import { ConnectError } from "../mqtt/connectError.ts";
+import { encode } from "../mqtt/encode.ts";
 import { openTransport, type Transport } from "../mqtt/transport.ts";
 
 /** What a connection tells its client. */
@@ -125,7 +126,7 @@ export class LoadConnection {
   }
 
   encode(packet: Packet): Buffer {
-    return generate(packet, { protocolVersion: this.level });
+    return encode(packet, this.level);
   }
 
   /** Sends `packet` and resolves with its answer. */

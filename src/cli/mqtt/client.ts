@@ -15,7 +15,7 @@ import type {
   Packet,
   Parser,
 } from "mqtt-packet";
-import { generate, parser } from "mqtt-packet";
+import { parser } from "mqtt-packet";
 import type { ProtocolLevel } from "../../packet/protocol.ts";
 import { CommandError } from "../end.ts";
 import { connectFailure, LostError, reasonText, refusal } from "./failure.ts";
@@ -23,6 +23,7 @@ import type { Target, Tls } from "./target.ts";
 import { targetText } from "./target.ts";
 import { traceText } from "./trace.ts";
 import { ConnectError } from "./connectError.ts";
+import { encode } from "./encode.ts";
 import { openTransport, type Transport } from "./transport.ts";
 
 export type Message = IPublishPacket;
@@ -328,7 +329,7 @@ export class Client {
   private send(packet: Packet): void {
     if (this.state === "closed") return;
     this.terms.trace?.(traceText("sending", packet));
-    const bytes = generate(packet, { protocolVersion: this.version });
+    const bytes = encode(packet, this.version);
     if (bytes.length > this.packetBytesMax) {
       const max = this.packetBytesMax;
       throw new CommandError(`a packet of ${bytes.length} bytes is too large: the broker takes ${max}`);

@@ -78,6 +78,8 @@ function readProperty(
   all: Readonly<Record<PropertyOwner, GivenProperties>>,
 ): void {
   const [packet = "", name = "", value, second] = words;
+  if (name === "")
+    throw new CommandError("-D wants a packet, a property and its value: -D publish content-type text");
   const owner = owners.find((candidate) => candidate === packet.toLowerCase());
   if (owner === undefined) throw new CommandError(`-D ${packet}: the packet is one of ${owners.join(", ")}`);
   const rows = rowsOf(owner);
