@@ -37,8 +37,6 @@ function build(target: string | undefined, outfile: string): string | undefined 
       "build",
       "--compile",
       "--minify-syntax",
-      "--bytecode", // a third of the time to the first accepted connection
-      "--format=esm",
       // Compiled once, here, in place of at every start: a third of the time to the first connection.
       "--bytecode",
       "--format=esm",

@@ -1,6 +1,7 @@
 // What people read about the keys, drawn from the one table: the sample file, the README's table, `--help`.
 // Tests keep config/demo.toml and README.md equal to what these functions return.
 
+import { assert } from "../base/assert.ts";
 import { AUTHORIZATION_KEYS } from "./aclKeys.ts";
 import { AUTH_FILE_KEYS, AUTH_HTTP_KEYS, AUTH_JWT_KEYS, AUTH_KEYS, AUTH_LIMIT_KEYS } from "./authKeys.ts";
 import type { Key, Keys } from "./key.ts";
@@ -228,6 +229,26 @@ export function sampleToml(): string {
     ACL_NOTE,
     keyLines(AUTHORIZATION_KEYS),
   ].join("");
+}
+
+const PACKAGE_HEAD = `# Millrace's configuration, as the package brings it: for this machine alone.
+#
+# To let others in: make users, as root, with
+#   millrace passwd -c /etc/millrace/users NAME
+#   chown root:millrace /etc/millrace/users && chmod 640 /etc/millrace/users
+# take away the # before [auth.file] and its path, far below, and move the one between a listener's two lines with
+# listen from the second to the first; then
+#   millrace check-config /etc/millrace/millrace.toml && systemctl reload millrace
+`;
+
+/** The Debian package's millrace.toml: the sample, but for this machine alone, with the line that opens each listener. */
+export function localToml(): string {
+  const [head = "", ...keys] = sampleToml().split("\n#\n");
+  const local = keys.join("\n#\n").replaceAll(/^listen = "0\.0\.0\.0:(\d+)"$/gm, (open, port) => {
+    return `listen = "127.0.0.1:${port}"\n# For other machines too, once there are users: see the head of this file\n# ${open}`;
+  });
+  assert(head === SAMPLE_HEAD.split("\n")[0] && local.includes("127.0.0.1"), "the sample has one head");
+  return `${PACKAGE_HEAD}#\n${local}`;
 }
 
 function without(keys: Keys, names: readonly string[]): Keys {
