@@ -1,6 +1,7 @@
 // Metrics server: /metrics for Prometheus, on an address of its own.
 
 import { MetricsText } from "./metricsText.ts";
+import { withHost } from "./withHost.ts";
 
 export interface MetricsServer {
   readonly port: number;
@@ -19,7 +20,7 @@ export function serveMetrics(host: string, port: number, metrics: MetricsText): 
     idleTimeout: IDLE_SECONDS,
     maxRequestBodySize: 0,
     async fetch(request) {
-      const { pathname } = new URL(request.url);
+      const { pathname } = new URL(withHost(request).url);
       if (request.method !== "GET" && request.method !== "HEAD")
         return new Response("only GET is answered\n", { status: 405, headers: { Allow: "GET, HEAD" } });
       if (pathname !== "/metrics") return new Response("metrics are at /metrics\n", { status: 404 });

@@ -4,7 +4,7 @@
 import type { Metric, Registry } from "prom-client";
 import type { Histogram } from "../base/histogram.ts";
 import type { Host } from "../net/host.ts";
-import { FiguresReader } from "./figures.ts";
+import { FiguresReader, turn } from "./figures.ts";
 import { HISTOGRAM_ROWS, type HistogramRow, ROWS, type Row, type Source } from "./metricsRows.ts";
 import type { Runtime } from "./metricsRuntime.ts";
 
@@ -36,6 +36,7 @@ export class MetricsText {
   private async read(): Promise<string> {
     this.registry ??= import("prom-client").then((library) => this.fill(library));
     const registry = await this.registry;
+    await turn(); // many who ask at one time hold the event loop no longer than one
     this.source = { host: this.host, figures: await this.figures.read(), runtime: this.runtime };
     return registry.metrics();
   }

@@ -11,6 +11,7 @@ import { metricsResponse } from "./metricsServer.ts";
 import dashboard from "./page/index.html";
 import { DASHBOARD, pages } from "./pages.ts";
 import type { Operations } from "./ports.ts";
+import { withHost } from "./withHost.ts";
 
 export interface ConsoleSettings {
   readonly host: string;
@@ -136,7 +137,9 @@ export function startConsole(settings: ConsoleSettings, host: Host, operations: 
     routes: { [DASHBOARD]: dashboard },
     async fetch(request, self) {
       if (isRetired) return new Response(null, { status: 503, headers: { Connection: "close" } });
-      const response = await app.fetch(request, { address: self.requestIP(request)?.address ?? "" });
+      const response = await app.fetch(withHost(request), {
+        address: self.requestIP(request)?.address ?? "",
+      });
       if (isRetired) response.headers.set("Connection", "close"); // what is asked next is asked of another one
       return response;
     },

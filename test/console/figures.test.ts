@@ -3,7 +3,9 @@
 import { expect, test } from "bun:test";
 import { FiguresReader } from "../../src/console/figures.ts";
 import { ConnectionStats, type Traffic } from "../../src/net/connectionStats.ts";
+import { metricsForConsole } from "../../src/console/metrics.ts";
 import type { Host } from "../../src/net/host.ts";
+import { startTestBroker } from "../support/broker.ts";
 
 const SECTION = "v4.1";
 const TRAFFIC: Traffic = { bytesIn: 10, bytesOut: 20, messagesIn: 1, messagesOut: 2 };
@@ -68,4 +70,17 @@ test("sessions of links are not clients'", async () => {
     ...{ sessions: 2, offlineSessions: 1, subscriptions: 6, sharedSubscriptions: 2 },
     ...{ inflightOut: 8, inflightIn: 2, liveSegments: 1, logBytes: 100, logMessages: 3 },
   });
+});
+
+test("requests that come in one turn of the event loop are one look", async () => {
+  const one = await startTestBroker();
+  const { text, stop } = metricsForConsole(one.broker.host);
+  await text.text();
+  const first = text.text();
+  for (let i = 0; i < 1000; i++) await Promise.resolve(); // as between two callbacks of sockets
+  expect(text.text()).toBe(first);
+  await first;
+  expect(text.text()).not.toBe(first);
+  stop();
+  await one.stop();
 });
