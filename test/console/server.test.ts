@@ -25,7 +25,9 @@ function exchange(port: number, text: string): Promise<string> {
     port,
     socket: {
       open: (socket) => void socket.write(text),
-      data: (_, chunk) => void (answer += chunk.toString()),
+      data(_, chunk) {
+        answer += chunk.toString();
+      },
       close: () => resolve(answer),
       error: (_, error) => reject(error),
     },
