@@ -243,16 +243,21 @@ export class Host implements ConnectionHost {
     }
   }
 
-  /** Lets as many paused connections deliver one chunk as the log has room for, each in its turn. */
+  /**
+   * Lets as many paused connections deliver one chunk as the log has room for: those whose last one still waits, then
+   * the others, each in its turn.
+   */
   trickle(): void {
     this.lobby.gate.tick();
     for (const connection of this.overdrawn) connection.inbound.refill();
     let count = Math.max(TRICKLE_MIN, Math.floor(this.router.log.freeBytes / CHUNK_BYTES_MAX / 2));
-    for (const connection of [...this.paused]) {
-      if (count-- === 0) return;
-      this.paused.delete(connection);
+    const [waiting, others]: [Connection[], Connection[]] = [[], []];
+    for (const connection of this.paused) (connection.inbound.isWaiting ? waiting : others).push(connection);
+    for (const connection of [...waiting, ...others]) {
+      if (count === 0) return;
+      if (!this.paused.delete(connection)) continue; // it was let go meanwhile
       this.paused.add(connection);
-      connection.inbound.trickle();
+      if (connection.inbound.trickle(CHUNK_BYTES_MAX)) count--;
     }
   }
 

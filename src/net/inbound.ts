@@ -92,7 +92,7 @@ export class Inbound {
     this.bytes += chunk.length;
     if (this.packetLog !== null) this.packetLog.received(chunk, 0, chunk.length);
     if (this.rate !== null) this.charge(0, chunk.length);
-    if (this.parked !== null || this.partialWaits || this.awaitsVerdict) {
+    if (this.isWaiting || this.awaitsVerdict) {
       this.park(chunk, 0, chunk.length);
       this.steer();
     } else this.receive(chunk);
@@ -111,7 +111,7 @@ export class Inbound {
     if (out.length > 0 && connection.state === ConnectionState.Connected) {
       connection.sendControl(out.bytes, 0, out.length);
     }
-    if (this.parked === null && !this.partialWaits) this.waitsSinceMs = 0;
+    if (!this.isWaiting) this.waitsSinceMs = 0;
     this.steer();
   }
 
@@ -329,7 +329,7 @@ export class Inbound {
 
   private heldBy(): Hold {
     if (this.awaitsVerdict) return Hold.Verdict;
-    if (this.parked !== null || this.partialWaits) return Hold.Paused;
+    if (this.isWaiting) return Hold.Paused;
     if (this.isOverdrawn) return Hold.Overdrawn;
     return this.isPaced || this.connection.outbound.isUnread ? Hold.Paused : Hold.None;
   }
@@ -354,24 +354,42 @@ export class Inbound {
     connection.socket.resume();
   }
 
-  /** Every 50 ms while paused: what waits is tried again, or one more chunk is let in. */
-  trickle(): void {
+  /** Something has come that waits for room. */
+  get isWaiting(): boolean {
+    return this.parked !== null || this.partialWaits;
+  }
+
+  /**
+   * Every 50 ms while paused: what waits is tried again, or one more chunk, of `chunkBytes` at the most, is let in.
+   * False when there is no room for one.
+   */
+  trickle(chunkBytes: number): boolean {
     const { router } = this.connection.host;
-    if (this.parked === null && !this.partialWaits) {
-      this.resume();
-      return;
+    if (!this.isWaiting) {
+      const mayRead = this.mayRead(chunkBytes);
+      if (mayRead) this.resume();
+      return mayRead;
     }
     const parked = this.unpark();
     const { ingest, clock, settings } = router;
     const waited = clock.nowMs() - this.waitsSinceMs;
     if (waited > WAIT_MS_MAX) {
       this.connection.fail(errors.quotaExceeded);
-      return;
+      return true;
     }
     if (waited > settings.stallMs) ingest.refusal = Refusal.Answerable;
     this.receive(parked ?? NO_CHUNK);
     ingest.refusal = Refusal.Wait;
     if (waited > ACKNOWLEDGEMENTS_MS) this.lookForAcknowledgements();
+    return true;
+  }
+
+  /** What a publisher sends can be stored or kept, or there may be acknowledgements in it, which make room. */
+  private mayRead(chunkBytes: number): boolean {
+    const { session, host } = this.connection;
+    if (!this.isPaced || (session?.inflight.count ?? 0) > 0) return true;
+    const { used, bytesMax } = this.parkedBudget;
+    return host.router.log.freeBytes >= chunkBytes || bytesMax - used >= chunkBytes;
   }
 
   /** Takes the acknowledgements that wait behind what the log has no room for, and lets one more chunk in. */
@@ -403,7 +421,7 @@ export class Inbound {
       return;
     }
     const isRefusing = router.ingest.refusal !== Refusal.Wait;
-    if (this.parked !== null || this.partialWaits || awaitsVerdict || isRefusing) {
+    if (this.isWaiting || awaitsVerdict || isRefusing) {
       connection.fail(errors.quotaExceeded);
       return;
     }

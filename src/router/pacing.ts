@@ -21,6 +21,8 @@ import type { FilterState, Route } from "./filters.ts";
 export interface PacedPort {
   /** The filters that its last message went to; null before its first one. */
   readonly lastRoute: { readonly filters: readonly FilterState[] } | null;
+  /** It has subscriptions: what it sends may be acknowledgements, which make room. */
+  readonly isReader: boolean;
   /** Filters that hold it back now. */
   heldBy: number;
   pace(paced: boolean): void;
@@ -38,7 +40,7 @@ const OUTLIER_DEBTS = 4;
 const HELD_STALLS = 10;
 /** So long a judgement over the readers of a route is good enough. */
 const JUDGED_MS = 1;
-/** Of a session's quota: publishers wait for a client that acknowledges when it is owed more. */
+/** Of a session's quota, and of what is free: publishers wait for a client that acknowledges when it is owed more. */
 const QUOTA_SHARE = 0.5;
 /** How old the time of the last acknowledgement may be: it is that of the last tick. */
 const ACKNOWLEDGED_MS = 1000;
@@ -54,6 +56,8 @@ export class Pacing {
   /** The debt allowed now: less when little of the log is free. */
   private debtBytes: number;
   private readonly stallMs: number;
+  /** Of the log's budget. */
+  private freeBytes = Number.POSITIVE_INFINITY;
   /** Filters with publishers that wait. */
   private paced: FilterState[] = [];
   private rotation = 0;
@@ -68,8 +72,9 @@ export class Pacing {
     this.stallMs = stallMs;
   }
 
-  /** `share` of the log's budget is free: many filters' debts together must fit it. */
-  room(share: number): void {
+  /** `bytes` of the log's budget, a `share` of it, are free: many filters' debts together must fit it. */
+  room(bytes: number, share: number): void {
+    this.freeBytes = bytes;
     this.debtBytes = Math.max(DEBT_BYTES_MIN, this.debtBytesMax * share * share);
   }
 
@@ -105,15 +110,16 @@ export class Pacing {
 
   /**
    * The log is nearly full: publishers whose chunks wait in the same poll are held before they are read, those that
-   * feed a filter that is paced already and those that have published nothing yet.
+   * feed a filter that is paced already and those that have published nothing yet and read nothing.
    */
   holdFeeders(): void {
     const first = this.paced[0];
     if (first === undefined) return;
     for (const publisher of this.publishers) {
       if (publisher.heldBy > 0) continue;
-      if (publisher.lastRoute === null) this.hold(first, publisher);
-      else {
+      if (publisher.lastRoute === null) {
+        if (!publisher.isReader) this.hold(first, publisher);
+      } else {
         const fed = publisher.lastRoute.filters.find((state) => state.paced !== null);
         if (fed !== undefined) this.hold(fed, publisher);
       }
@@ -168,14 +174,15 @@ export class Pacing {
   }
 
   /**
-   * The reader waits for acknowledgements, which come, and is owed half of what may be kept for it: without a pause for
-   * its publishers the oldest of that would go.
+   * The reader waits for acknowledgements, which come, and is owed half of what may be kept for it, or of what the log
+   * has room for: without a pause for its publishers the oldest of that would go.
    */
   private nearsQuota({ reader, segment, entry, filter }: Subscription, bytes: number, now: number): boolean {
     const { session } = reader;
     if (session === null || now - session.acknowledgedMs > this.stallMs + ACKNOWLEDGED_MS) return false;
     const messages = this.postings.count[filter]! - segment!.countBefore[entry]!;
-    return bytes > session.queueBytesMax * QUOTA_SHARE || messages > session.queueMessagesMax * QUOTA_SHARE;
+    const bytesMax = Math.min(session.queueBytesMax, this.freeBytes);
+    return bytes > bytesMax * QUOTA_SHARE || messages > session.queueMessagesMax * QUOTA_SHARE;
   }
 
   /** At most half of the healthy readers of the route's filters are in debt; each counts once. */

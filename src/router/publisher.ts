@@ -63,6 +63,10 @@ export class Publisher implements PacedPort {
     this.budget = budget;
   }
 
+  get isReader(): boolean {
+    return this.session.byText.size > 0;
+  }
+
   pace(paced: boolean): void {
     this.session.port?.pace(paced);
   }

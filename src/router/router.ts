@@ -241,7 +241,7 @@ export class Router implements LogOwner {
   }
 
   rolled(free: number): void {
-    this.pacing.room(free);
+    this.pacing.room(this.log.freeBytes, free);
     if (free < NEARLY_FULL) this.pacing.holdFeeders();
   }
 

@@ -270,6 +270,46 @@ describe("100 publishers whose chunks arrive in one poll", () => {
   }
 });
 
+describe("100 publishers at QoS 1 that fill the log for one client", () => {
+  scenario(
+    "wait, and its acknowledgements, which make room, do not",
+    (random) => {
+      const scene = new Scene(random, SMALL);
+      const socket = { capacity: MIB };
+      const reader = scene.subscriber(
+        { id: "reader", receiveMaximum: 20, version: 5, socket },
+        { "fan/#": 1 },
+      );
+      const publishers = Array.from({ length: 100 }, (_, i) =>
+        scene.publisher({ id: `publisher-${i}`, window: 64, socket: { lateChance: 0 } }),
+      );
+      const held = new PauseCounter(scene, reader);
+      let fullest = 1;
+      let left = 8_000;
+      scene.until(
+        () => {
+          for (const publisher of publishers) {
+            for (let burst = 0; burst < 64 && left > 0 && publisher.mayPublish; burst++, left--)
+              scene.publish(publisher, `fan/${publisher.shape.id}`, 1, 4_000);
+          }
+          held.look();
+          const { log, budgets } = scene.world.router;
+          fullest = Math.min(fullest, log.freeBytes / budgets.log.bytesMax);
+          return left === 0 && reader.owed.size === 0;
+        },
+        "all is delivered at the pace of the reader's window",
+        20_000,
+      );
+      expect(fullest).toBeLessThan(0.2);
+      expect(held.steps).toBe(0);
+      expect(scene.world.router.stats.quotaMessages).toBe(0);
+      scene.end();
+    },
+    1,
+    2,
+  );
+});
+
 describe("a subscriber that never reads", () => {
   for (const qos of [0, 1] as const) {
     scenario(
