@@ -62,7 +62,7 @@ export const ROUTER_KEYS = {
     maximum: 1_000_000,
     unit: "handshakes",
     restart: true,
-    doc: "TLS handshakes at one time, half of them of one address; sockets beyond max_connections before CONNECT",
+    doc: "TLS handshakes at one time; sockets beyond max_connections that have not become clients yet",
   },
   max_outgoing_packet_count: {
     kind: "integer",

@@ -1,10 +1,11 @@
-// Handshake gate: how many TLS handshakes are under way at one time, and whose. No address has more of them than there
-// are places free, so that one alone fills half of them, and others find places whatever it does. Those that find none
-// wait unread: addresses in turn, and of one address the latest first, because whoever has waited long may have gone.
+// Handshake gate: how many TLS handshakes are under way at one time, and whose. When few places are left, no address
+// has more handshakes than there are places free, so that one alone cannot take the last, whatever it does. Those that
+// find none wait unread: addresses in turn, and of one address the latest first: whoever has waited long may have gone.
 //
-// While somebody waits who could begin then, places are taken back, the eldest first: soon where the client has not
-// said what a handshake begins with, and later where the handshake takes much longer than others do. So the silent
-// and the slow keep nobody out for long, and where all are slow, because all come at once, nobody is cut short.
+// While somebody waits, places are taken back from addresses that have as many as one who waits or more, the eldest
+// first: soon where the client has not said what a handshake begins with, later where the handshake takes much longer
+// than others do. So the silent and the slow keep nobody out for long, and where all are slow, because all come at
+// once, nobody is cut short.
 //
 // Few begin in one turn of the event loop: one costs hundreds of microseconds, and deliveries go on.
 
@@ -31,6 +32,8 @@ const PATIENCE = 4;
 /** How much the last one counts for what others take. */
 const LATEST = 1 / 8;
 const STARTS_PER_TURN = 8;
+/** Few places are left when only such a part of them is. */
+const FEW = 1 / 64;
 /** Those of one address that have gone while they waited may be so many more than those that wait, and no more. */
 const GONE_MAX = 16;
 
@@ -173,7 +176,9 @@ export class HandshakeGate {
   }
 
   private hasPlaceFor({ underWay }: Origin): boolean {
-    return underWay < this.options.placesMax - this.under.size;
+    const { placesMax } = this.options;
+    const free = placesMax - this.under.size;
+    return underWay < free || free > Math.max(1, placesMax * FEW);
   }
 
   private begin(one: Handshaker, origin: Origin): void {
@@ -204,18 +209,18 @@ export class HandshakeGate {
     }
   }
 
-  /** Ends the eldest handshakes that have had their time and that somebody waits for. False when there are none. */
+  /** Ends the eldest handshakes that have had their time, for those who wait. False when there are none. */
   private takePlacesBack(): boolean {
     const wanted = Math.min(this.startsLeft, this.waiting.size);
     if (wanted === 0) return false;
     const now = this.options.clock.nowMs();
     const patienceMs = Math.max(HANDSHAKE_GRACE_MS, PATIENCE * this.typicalMs);
-    const isFull = this.under.size >= this.options.placesMax;
+    const fewest = this.fewestOfWaiting();
     let taken = 0;
     for (const [one, place] of this.under) {
       const age = now - place.sinceMs;
       if (age < HELLO_GRACE_MS) break;
-      if (!isFull && place.origin.waitingCount === 0) continue;
+      if (place.origin.underWay < fewest) continue;
       if (age < patienceMs && (place.hasSpoken || one.hasSpoken)) {
         place.hasSpoken = true;
         continue;
@@ -225,6 +230,15 @@ export class HandshakeGate {
       if (++taken === wanted) break;
     }
     return taken > 0;
+  }
+
+  private fewestOfWaiting(): number {
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const { underWay } of this.line) {
+      fewest = Math.min(fewest, underWay);
+      if (fewest === 0) break;
+    }
+    return fewest;
   }
 
   private askTurn(): void {

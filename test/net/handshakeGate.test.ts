@@ -1,4 +1,4 @@
-// Places for handshakes: so many at one time, no address more than are free, and the silent and the slow make way.
+// Places for handshakes: so many at one time, the last for addresses that have few; the silent and the slow make way.
 
 import { expect, test } from "bun:test";
 import {
@@ -130,17 +130,20 @@ test("a gate that nobody can pass asks for no turns", () => {
   expect(turns).toHaveLength(0);
 });
 
-test("an address has no more under way than places are free, and others begin at once", () => {
-  const { gate, newcomer, run, started } = gateWith(64);
-  for (let i = 0; i < 100; i++) gate.enter(newcomer(`a${i}`, { address: "10.9.9.9" }));
+test("the last places are for addresses that have few: others begin at once", () => {
+  const { gate, newcomer, run, started } = gateWith(256);
+  for (let i = 0; i < 300; i++) gate.enter(newcomer(`a${i}`, { address: "10.9.9.9" }));
   run();
-  expect([gate.underWay, gate.waitingCount]).toEqual([32, 68]);
+  expect([gate.underWay, gate.waitingCount]).toEqual([252, 48]);
   gate.enter(newcomer("b"));
   run();
-  expect([started().at(-1), gate.underWay]).toEqual(["b", 33]);
-  for (let i = 0; i < 100; i++) gate.enter(newcomer(`c${i}`, { address: `2001:db8::${i.toString(16)}` }));
+  expect([started().at(-1), gate.underWay]).toEqual(["b", 253]);
+  for (let i = 0; i < 9; i++) gate.enter(newcomer(`c${i}`, { address: `2001:db8::${i}` }));
   run();
-  expect([gate.underWay, gate.waitingCount]).toEqual([49, 152]); // the addresses of a /64 are one
+  expect([gate.underWay, gate.waitingCount]).toEqual([255, 55]); // the addresses of a /64 are one
+  gate.enter(newcomer("d"));
+  run();
+  expect([started().at(-1), gate.underWay]).toEqual(["d", 256]);
 });
 
 test("of one address the latest begins first, and addresses have their turns", () => {
@@ -165,8 +168,8 @@ test("of one address the latest begins first, and addresses have their turns", (
   }
 });
 
-test("silent clients make way much sooner, and only where somebody waits who could begin then", () => {
-  const { gate, clock, events, newcomer, run } = gateWith(4);
+test("silent clients make way much sooner than slow ones, and only where somebody waits", () => {
+  const { gate, clock, events, newcomer, run } = gateWith(3);
   const speaks = newcomer("speaks", { address: "10.9.9.9", hasSpoken: false });
   gate.enter(speaks);
   gate.enter(newcomer("silent", { address: "10.9.9.9", hasSpoken: false }));
@@ -177,8 +180,8 @@ test("silent clients make way much sooner, and only where somebody waits who cou
   gate.tick();
   run();
   expect(events).toEqual([]);
-  gate.enter(newcomer("next", { address: "10.9.9.9" }));
   clock.pass(-1);
+  gate.enter(newcomer("next"));
   run();
   expect(events.splice(0)).toEqual(["pressed"]);
   clock.pass(1);
@@ -186,6 +189,18 @@ test("silent clients make way much sooner, and only where somebody waits who cou
   gate.tick();
   run();
   expect(events).toEqual(["silent gives up", "next starts"]);
+});
+
+test("places are not taken back from addresses that have fewer than those who wait", () => {
+  const { gate, clock, events, newcomer, run } = gateWith(4);
+  gate.enter(newcomer("few", { hasSpoken: false }));
+  for (const name of ["a", "b"]) gate.enter(newcomer(name, { address: "10.9.9.9", hasSpoken: false }));
+  run();
+  events.length = 0;
+  clock.pass(HANDSHAKE_GRACE_MS);
+  gate.enter(newcomer("c", { address: "10.9.9.9" }));
+  run();
+  expect(events).toEqual(["pressed", "a gives up", "c starts"]);
 });
 
 test("a gate remembers nothing of those who are gone", () => {
