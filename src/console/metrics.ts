@@ -1,6 +1,6 @@
 // Metrics: what the broker tells of itself, as far as the configuration asks for it: /metrics for Prometheus, $SYS,
 // events and meters. The console asks for the same text (server.ts). Where nothing is asked for there is no timer, and
-// prom-client is loaded when somebody asks for the first time.
+// prom-client is not loaded before somebody asks.
 
 import type { Host } from "../net/host.ts";
 import { Events, type EventSettings } from "./metricsEvents.ts";
@@ -35,6 +35,8 @@ interface Part {
 
 const NOTHING: MetricsSettings = { prometheus: null, sysIntervalMs: 0, alerts: null, meters: null };
 const LAG_INTERVAL_MS = 1000;
+/** Those who wait for the program to start are served first; who scrapes comes later. */
+const LOAD_MS = 500;
 
 export class Metrics {
   private readonly host: Host;
@@ -42,6 +44,7 @@ export class Metrics {
   private server: MetricsServer | null = null;
   private text: MetricsText | null = null;
   private runtime: Runtime | null = null;
+  private loading: Timer | null = null;
   private sys: Sys | null = null;
   /** On the router's clock. */
   private readonly startedMs: number;
@@ -98,10 +101,14 @@ export class Metrics {
     if (prometheus === null) return null;
     this.runtime ??= new Runtime(prometheus.lagIntervalMs);
     this.text ??= new MetricsText(this.host, this.runtime);
-    return serveMetrics(prometheus.host, port, this.text);
+    const server = serveMetrics(prometheus.host, port, this.text);
+    this.loading ??= setTimeout(() => void this.text?.load(), LOAD_MS);
+    return server;
   }
 
   private forget(): void {
+    if (this.loading !== null) clearTimeout(this.loading);
+    this.loading = null;
     this.runtime?.stop();
     this.runtime = null;
     this.text = null;

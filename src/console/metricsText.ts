@@ -1,5 +1,5 @@
-// Metrics text: the metrics in Prometheus's text format. prom-client is loaded when somebody asks for the first time;
-// values are read when they are asked for.
+// Metrics text: the metrics in Prometheus's text format. prom-client is loaded when somebody asks for the first time, or
+// soon after the start where somebody will; values are read when they are asked for.
 
 import type { Metric, Registry } from "prom-client";
 import type { Histogram } from "../base/histogram.ts";
@@ -33,9 +33,14 @@ export class MetricsText {
     return this.reading;
   }
 
-  private async read(): Promise<string> {
+  /** Has the library at hand: loading it takes tens of milliseconds, which clients would wait for. */
+  load(): Promise<Registry> {
     this.registry ??= import("prom-client").then((library) => this.fill(library));
-    const registry = await this.registry;
+    return this.registry;
+  }
+
+  private async read(): Promise<string> {
+    const registry = await this.load();
     await turn(); // many who ask at one time hold the event loop no longer than one
     this.source = { host: this.host, figures: await this.figures.read(), runtime: this.runtime };
     return registry.metrics();
