@@ -12,6 +12,20 @@ const TIMEOUT_MS = 60_000;
 const text = (selector: string): string =>
   `(document.querySelector(${JSON.stringify(selector)})?.innerText ?? "")`;
 
+/** Of two colours written rgb(r, g, b), as WCAG has it: 1..21. */
+function contrastOf(one: string, other: string): number {
+  const [dark = 0, light = 0] = [one, other].map(luminanceOf).toSorted((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+function luminanceOf(color: string): number {
+  const [red = 0, green = 0, blue = 0] = (color.match(/\d+/g) ?? []).map((part) => {
+    const value = Number(part) / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
 describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {
   let one: TestBroker;
   let device: WireClient;
@@ -43,7 +57,7 @@ describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {
     async () => {
       const browser = await Browser.open(start(), 1280, 900);
       await browser.until(
-        `${text("#status")} === "connected" && document.querySelectorAll("canvas").length === 4`,
+        `${text("#status")} === "connected" && document.querySelectorAll("canvas").length === 5`,
       );
       expect(await browser.evaluate<string>(text("#lag tbody"))).toContain("<b>dev</b>");
       expect(
@@ -120,10 +134,109 @@ describe.skipIf(CHROMIUM === undefined)("the dashboard", () => {
         form.requestSubmit();
       }`);
       await browser.until(`document.querySelector("#sign-in").hidden && ${text("#status")} === "connected"`);
-      await browser.until('document.querySelectorAll("canvas").length === 4');
+      await browser.until('document.querySelectorAll("canvas").length === 5');
       expect(await browser.evaluate<boolean>("document.documentElement.scrollWidth <= innerWidth")).toBe(
         true,
       );
+      await browser.close();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "long and hostile names neither break a narrow page nor turn the text around them",
+    async () => {
+      const hostile = ["x".repeat(256), "\u202eevil", "مرحبا/عميل", "<img src=x onerror=alert(1)>"];
+      const clients = await Promise.all(hostile.map((name) => deviceOf(one, name)));
+      for (const [i, client] of clients.entries()) await client.subscribe(`${hostile[i]!}/#`);
+      const browser = await Browser.open(start(), 360, 740);
+      const views = ["overview", "clients", "subscriptions", "topics"];
+      for (const view of [...views, ...hostile.map((name) => `client=${encodeURIComponent(name)}`)]) {
+        await browser.evaluate(`location.hash = ${JSON.stringify(`#${view}`)}`);
+        const section = `[data-view="${view.split("=")[0]!}"]`;
+        await browser.until(
+          `!document.querySelector('${section}').hidden && ${text("#status")} === "connected"`,
+        );
+        if (view === "topics") {
+          await browser.until(`${text("#topics-note")} === "0 topics"`);
+          const topic = `${"deep/".repeat(60)}${"y".repeat(300)}`;
+          one.broker.router.publish(topic, Buffer.from("x"), { qos: 0, retain: false });
+          await browser.until(`${text("#topic-tree")}.includes("deep")`);
+          await browser.evaluate(
+            'for (let one; (one = document.querySelector("#topic-tree [aria-expanded=false]")) !== null; ) one.click()',
+          );
+        }
+        expect([view, await browser.evaluate<number>("document.documentElement.scrollWidth")]).toEqual([
+          view,
+          360,
+        ]);
+      }
+      await browser.evaluate('location.hash = "#clients"');
+      await browser.until(`${text("#client-rows tbody")}.includes("\\\\u202eevil")`);
+      const names = '[...document.querySelectorAll("#client-rows td.name bdi")].map((one) => one.title)';
+      expect(await browser.evaluate<string[]>(names)).toContain(hostile[0]!);
+      expect(browser.problems).toEqual([]);
+      await browser.close();
+      for (const client of clients) client.cut();
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    "keys reach everything, the focus is seen, and stays while rows are renewed",
+    async () => {
+      const browser = await Browser.open(`${start()}dashboard#clients`, 1280, 900);
+      await browser.until(`${text("#client-rows tbody")}.includes("<b>dev</b>")`);
+      await browser.evaluate('document.querySelector("h1").focus()');
+      const seen: string[] = [];
+      const focused = `(() => {
+        const one = document.activeElement;
+        return one.textContent.trim().slice(0, 20) + "|" + getComputedStyle(one).outlineStyle;
+      })()`;
+      for (let i = 0; i < 12; i++) {
+        await browser.tab();
+        seen.push(await browser.evaluate<string>(focused));
+      }
+      for (const name of ["Overview", "Clients", "Subscriptions", "Topics", "Publish", "Log", "<b>dev</b>"])
+        expect(seen).toContain(`${name}|solid`);
+      await browser.evaluate('document.querySelector("#client-rows a").focus()');
+      const row =
+        '[...document.querySelectorAll("#client-rows tbody td.n")].map((one) => one.innerText).join()';
+      const before = await browser.evaluate<string>(row);
+      await browser.until(`${row} !== ${JSON.stringify(before)}`);
+      expect(await browser.evaluate<string>("document.activeElement.textContent")).toBe("<b>dev</b>");
+      await browser.close();
+    },
+    TIMEOUT_MS,
+  );
+
+  const THEMES = ["light", "dark"] as const;
+  test.each(THEMES)(
+    "text stands out from its ground, %s",
+    async (value) => {
+      const browser = await Browser.open(start(), 1280, 900);
+      await browser.call("Emulation.setEmulatedMedia", {
+        features: [{ name: "prefers-color-scheme", value }],
+      });
+      const color = (name: string): Promise<string> =>
+        browser.evaluate(`{
+          document.body.style.color = "var(${name})";
+          getComputedStyle(document.body).color;
+        }`);
+      for (const [ink, grounds] of [
+        ["--ink", ["--ground", "--panel"]],
+        ["--quiet", ["--ground", "--panel"]],
+        ["--accent", ["--ground", "--panel"]],
+        ["--accent-ink", ["--accent"]],
+        ["--warn", ["--ground", "--panel"]],
+        ["--in", ["--panel"]],
+        ["--out", ["--panel"]],
+      ] as const) {
+        for (const ground of grounds) {
+          const contrast = contrastOf(await color(ink), await color(ground));
+          expect([ink, ground, contrast >= 4.5]).toEqual([ink, ground, true]); // WCAG 2.2, 1.4.3
+        }
+      }
       await browser.close();
     },
     TIMEOUT_MS,

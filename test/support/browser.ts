@@ -125,6 +125,12 @@ export class Browser {
     for (const type of ["keyDown", "keyUp"]) await this.call("Input.dispatchKeyEvent", { type, key: name });
   }
 
+  /** The Tab key, as the browser itself takes it. */
+  async tab(): Promise<void> {
+    const key = { key: "Tab", code: "Tab", windowsVirtualKeyCode: 9 };
+    for (const type of ["keyDown", "keyUp"]) await this.call("Input.dispatchKeyEvent", { type, ...key });
+  }
+
   call(method: string, params: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
     const id = this.nextId++;
     this.socket.send(JSON.stringify({ id, method, params }));

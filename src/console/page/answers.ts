@@ -65,10 +65,12 @@ export interface ClientDetail extends ClientRow {
   readonly left_behind: boolean;
   readonly has_will: boolean;
   readonly subscriptions: readonly SubscriptionRow[];
+  readonly subscriptions_total: number;
 }
 
 export interface LogAnswer {
   readonly head: number;
+  readonly oldest: number;
   readonly segments: readonly {
     readonly base_offset: number;
     readonly records: number;
@@ -77,6 +79,7 @@ export interface LogAnswer {
 }
 
 export interface TopicsAnswer {
+  readonly total: number;
   readonly topics: readonly {
     readonly topic: string;
     readonly messages: number;

@@ -1,7 +1,7 @@
 // One client's life: its cursor against the log's head, what it subscribes to, and the two things one may do to it.
 
 import type { ClientDetail, LogAnswer } from "./answers.ts";
-import { fillFacts, fillRows, find } from "./dom.ts";
+import { fillFacts, fillRows, find, named, plain } from "./dom.ts";
 import { bytes, count, duration } from "./format.ts";
 import { json, messageOf, query } from "./http.ts";
 import { stateText, userText } from "./tables.ts";
@@ -13,7 +13,7 @@ let shown = "";
 
 export async function showClient(clientIdentifier: string): Promise<void> {
   shown = clientIdentifier;
-  find("#client-title").textContent = clientIdentifier;
+  find("#client-title").replaceChildren(named(clientIdentifier));
   const [one, log] = await Promise.all([
     json<ClientDetail>(`/client${query({ id: clientIdentifier })}`),
     json<LogAnswer>("/log"),
@@ -21,13 +21,13 @@ export async function showClient(clientIdentifier: string): Promise<void> {
   const ago = (seconds: number | null): string => (seconds === null ? "—" : duration(seconds));
   fillFacts(find("#client-facts"), [
     ["State", stateText(one)],
-    ["User", userText(one)],
+    ["User", plain(userText(one))],
     ["MQTT", one.version],
     ["From", one.remote === null ? "—" : `${one.remote} (${one.listener ?? ""})`],
     ["Connected for", ago(one.connected_seconds)],
     ["Last heard of", one.silent_seconds === null ? "—" : `${duration(one.silent_seconds)} ago`],
-    ["Keep Alive", one.keep_alive_seconds === null ? "—" : `${one.keep_alive_seconds} s`],
-    ["Session Expiry", one.expiry_seconds === 0xffff_ffff ? "never" : duration(one.expiry_seconds)],
+    ["Keep Alive", keepAliveText(one)],
+    ["Session Expiry", expiryText(one)],
     ["In flight", `${one.in_flight} of ${one.window}`],
     ["Sent on this connection", bytes(one.sent_bytes)],
     ["Behind", `${count(one.lag_messages)} messages, ${bytes(one.lag_bytes)}`],
@@ -37,7 +37,7 @@ export async function showClient(clientIdentifier: string): Promise<void> {
   fillRows(
     find("#client-subscriptions"),
     one.subscriptions.map((subscription) => [
-      { text: subscription.filter },
+      { text: subscription.filter, name: true },
       { text: String(subscription.qos), number: true },
       { text: String(subscription.cursor), number: true },
       { text: count(subscription.lag_messages), number: true },
@@ -45,7 +45,20 @@ export async function showClient(clientIdentifier: string): Promise<void> {
     ]),
     "It subscribes to nothing.",
   );
+  const { length } = one.subscriptions;
+  find("#client-subscriptions-note").textContent =
+    length < one.subscriptions_total ? `The first ${length} of ${one.subscriptions_total}.` : "";
   find<HTMLButtonElement>("#kick").disabled = !one.connected;
+}
+
+function keepAliveText({ keep_alive_seconds: seconds }: ClientDetail): string {
+  if (seconds === null) return "—";
+  return seconds === 0 ? "none" : `${seconds} s`;
+}
+
+function expiryText({ expiry_seconds: seconds }: ClientDetail): string {
+  if (seconds === 0) return "ends with the connection";
+  return seconds === 0xffff_ffff ? "never" : duration(seconds);
 }
 
 /** The log's segments from its oldest Offset to its head, and where this client stands. */
@@ -99,7 +112,7 @@ export function beginClient(): void {
   };
   find("#kick").addEventListener("click", () => void end("", "It was disconnected."));
   find("#forget").addEventListener("click", () => {
-    if (confirm(`Forget the session of ${shown}, with what it is still owed?`)) {
+    if (confirm(`Forget the session of ${plain(shown)}, with what it is still owed?`)) {
       void end("end", "It was disconnected, and its session is gone.");
     }
   });

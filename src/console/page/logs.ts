@@ -1,6 +1,6 @@
 // The log as it comes, and its filter. The stream is read by fetch, because an EventSource cannot show a token.
 
-import { find, make } from "./dom.ts";
+import { find, make, named, plain } from "./dom.ts";
 import { ask, json, messageOf } from "./http.ts";
 
 const LINES_MAX = 1000;
@@ -57,13 +57,14 @@ function lineOf(event: string): HTMLElement[] {
   if (name !== "line") return [];
   try {
     const { level, time, msg, ...fields } = JSON.parse(data) as Record<string, unknown>;
-    const rest = Object.entries(fields).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+    const rest = Object.entries(fields).flatMap(([key, value]) => [` ${key}=`, named(JSON.stringify(value))]);
     const at = new Date(typeof time === "string" || typeof time === "number" ? time : Date.now());
     const word = typeof level === "string" ? level : levelName(Number(level));
     const clock = at.toLocaleTimeString(undefined, { hour12: false });
-    return [make("p", { class: word }, `${clock} ${word.padEnd(5)} ${String(msg)}  ${rest.join(" ")}`)];
+    const line = `${clock} ${word.padEnd(5)} ${plain(String(msg))} `;
+    return [make("p", { class: word }, line, ...rest)];
   } catch {
-    return [make("p", {}, data)];
+    return [make("p", {}, plain(data))];
   }
 }
 

@@ -4,6 +4,7 @@ import type { Counters, List, SubscriptionRow } from "./answers.ts";
 import { fillFacts, fillRows, find, make } from "./dom.ts";
 import { bytes, count } from "./format.ts";
 import { json } from "./http.ts";
+import { clientHref } from "./tables.ts";
 import { Plot, plotsPlace } from "./plots.ts";
 
 const LAG_ROWS = 10;
@@ -22,6 +23,7 @@ interface Plots {
   readonly bytes: Plot;
   readonly connections: Plot;
   readonly memory: Plot;
+  readonly behind: Plot;
 }
 
 let plots: Plots | null = null;
@@ -46,6 +48,7 @@ function begin(): Plots {
       ],
       bytes,
     ),
+    behind: new Plot(place, "Furthest behind", [{ label: "messages", color: "--in" }], count),
   };
 }
 
@@ -71,6 +74,7 @@ export async function showOverview(): Promise<void> {
     plots.bytes.add(at, [rates.bytesIn, rates.bytesOut]);
     plots.connections.add(at, [now.connections]);
     plots.memory.add(at, [used, now.rss]);
+    plots.behind.add(at, [lag.items.reduce((most, one) => Math.max(most, one.lag_messages), 0)]);
   }
   last = now;
   fillFacts(find("#figures"), [
@@ -91,13 +95,15 @@ export async function showOverview(): Promise<void> {
   fillRows(
     find("#lag"),
     lag.items.map((one) => [
-      { text: one.client_id, href: `#client=${encodeURIComponent(one.client_id)}` },
-      { text: one.filter },
+      { text: one.client_id, href: clientHref(one.client_id), name: true },
+      { text: one.filter, name: true },
       { text: count(one.lag_messages), number: true },
       { text: bytes(one.lag_bytes), number: true },
     ]),
     "Nobody is behind.",
   );
+  find("#lag-note").textContent =
+    lag.total > lag.items.length ? `The first ${lag.items.length} of ${lag.total} subscriptions.` : "";
 }
 
 function memoryRow({ name, used, peak, max }: Counters["memory"][number]) {

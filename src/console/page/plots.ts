@@ -3,9 +3,16 @@
 
 import uPlot from "uplot";
 import { find, make } from "./dom.ts";
+import { bytes } from "./format.ts";
 
 const SAMPLES = 300;
 const HEIGHT = 170;
+/** Between two marks of time. */
+const SECONDS = [1, 5, 10, 15, 30, 60, 120, 300];
+
+/** Between two marks of a figure. */
+const DECIMAL = Array.from({ length: 39 }, (_, i) => [1, 2, 5][i % 3]! * 10 ** Math.floor(i / 3));
+const BINARY = Array.from({ length: 45 }, (_, i) => 2 ** i);
 
 export interface Line {
   readonly label: string;
@@ -32,9 +39,11 @@ export class Plot {
     const figure = make("figure", {}, this.caption, space);
     parent.append(figure);
     const style = getComputedStyle(document.documentElement);
-    const ink = style.getPropertyValue("--quiet");
-    const grid = { stroke: style.getPropertyValue("--line"), width: 1 };
-    const axis = { stroke: ink, grid, ticks: grid };
+    // Read at each drawing: light may have become dark.
+    const ink = (name: string) => () => style.getPropertyValue(name);
+    const grid = { stroke: ink("--line"), width: 1 };
+    const axis = { stroke: ink("--quiet"), grid, ticks: grid };
+    const marks = format === bytes ? BINARY : DECIMAL;
     this.plot = new uPlot(
       {
         width: Math.max(200, figure.clientWidth - 20),
@@ -42,13 +51,17 @@ export class Plot {
         legend: { show: false },
         cursor: { show: false },
         scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.1)] } },
-        axes: [axis, { ...axis, size: 80, values: (_, splits) => splits.map((value) => format(value)) }],
+        axes: [
+          { ...axis, space: 80, size: 32, incrs: SECONDS, values: (_, splits) => splits.map(clock) },
+          { ...axis, size: 80, incrs: marks, values: (_, splits) => splits.map((value) => format(value)) },
+        ],
         series: [
           {},
-          ...lines.map(({ label, color }) => ({
+          ...lines.map(({ label, color }, i) => ({
             label,
-            stroke: style.getPropertyValue(color),
+            stroke: ink(color),
             width: 2,
+            dash: i === 0 ? [] : [6, 4],
             points: { show: false },
           })),
         ],
@@ -69,9 +82,17 @@ export class Plot {
       for (const line of this.values) line.shift();
     }
     this.plot.setData([this.times, ...this.values] as uPlot.AlignedData);
-    const now = this.lines.map(({ label }, i) => `${label} ${this.format(values[i] ?? 0)}`);
-    this.caption.textContent = `${this.title}: ${now.join(", ")}`;
+    const now = this.lines.flatMap(({ label, color }, i) => {
+      const figure = make("span", {}, `${label} ${this.format(values[i] ?? 0)}`);
+      figure.style.color = `var(${color})`;
+      return [i === 0 ? ": " : ", ", figure];
+    });
+    this.caption.replaceChildren(this.title, ...now);
   }
+}
+
+function clock(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleTimeString(undefined, { hour12: false });
 }
 
 export function plotsPlace(): HTMLElement {

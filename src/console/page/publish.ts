@@ -1,6 +1,6 @@
 // The publish box.
 
-import { find } from "./dom.ts";
+import { find, plain } from "./dom.ts";
 import { json, messageOf } from "./http.ts";
 
 export function beginPublish(): void {
@@ -17,7 +17,7 @@ export function beginPublish(): void {
     };
     void json("/publish", { method: "POST", body: JSON.stringify(message) }).then(
       () => {
-        note.textContent = `Published to ${String(message.topic)} at ${new Date().toLocaleTimeString()}.`;
+        note.textContent = `Published to ${plain(String(message.topic))} at ${new Date().toLocaleTimeString()}.`;
       },
       (error: unknown) => {
         note.textContent = messageOf(error);

@@ -72,8 +72,8 @@ export function clientHref(clientIdentifier: string): string {
 
 export function clientCells(one: ClientRow): Cell[] {
   return [
-    { text: one.client_id, href: clientHref(one.client_id) },
-    { text: userText(one) },
+    { text: one.client_id, href: clientHref(one.client_id), name: true },
+    { text: userText(one), name: true },
     { text: stateText(one) },
     { text: one.version },
     { text: one.remote === null ? "" : `${one.remote} (${one.listener ?? ""})` },
@@ -106,8 +106,8 @@ export function stateText({ state }: { readonly state: string }): string {
 
 export function subscriptionCells(one: SubscriptionRow): Cell[] {
   return [
-    { text: one.filter },
-    { text: one.client_id, href: clientHref(one.client_id) },
+    { text: one.filter, name: true },
+    { text: one.client_id, href: clientHref(one.client_id), name: true },
     { text: String(one.qos), number: true },
     { text: count(one.lag_messages), number: true },
     { text: bytes(one.lag_bytes), number: true },

@@ -2,7 +2,7 @@
 // kind: arrows move and open, one item is in the tab order.
 
 import type { TopicsAnswer } from "./answers.ts";
-import { find, make } from "./dom.ts";
+import { find, make, named } from "./dom.ts";
 import { count } from "./format.ts";
 import { json, query } from "./http.ts";
 
@@ -45,7 +45,9 @@ export async function showTopics(): Promise<void> {
   }
   const others =
     answer.other_messages === 0 ? "" : `, and ${count(answer.other_messages)} messages elsewhere`;
-  find("#topics-note").textContent = `${answer.topics.length} topics${others}`;
+  const busiest = answer.topics.length;
+  const shown = busiest < answer.total ? `the busiest ${busiest} of ${answer.total}` : String(busiest);
+  find("#topics-note").textContent = `${shown} topics${others}`;
 }
 
 function items(level: Level, prefix: string, depth: number): HTMLElement[] {
@@ -59,7 +61,7 @@ function items(level: Level, prefix: string, depth: number): HTMLElement[] {
       "aria-level": String(depth),
       "data-path": path,
     };
-    const children: Node[] = [make("span", {}, name === "" ? "(empty)" : name, figures)];
+    const children: Node[] = [make("span", {}, name === "" ? "(empty)" : named(name), figures)];
     if (one.below.size > 0) {
       attributes["aria-expanded"] = String(open.has(path));
       children.push(make("ul", { role: "group" }, ...items(one, `${path}/`, depth + 1)));
