@@ -3,6 +3,7 @@
 import { styleText } from "node:util";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { VERSION } from "../base/version.ts";
+import type { Environment } from "../config/environment.ts";
 import type { LogFormat, LogSetting } from "../config/logger.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../config/logger.ts";
 import { nearest } from "../config/problems.ts";
@@ -82,7 +83,11 @@ export function programCommand(withKeys: boolean): Command {
     .enablePositionalOptions()
     .helpCommand(false)
     .allowExcessArguments()
-    .option("-c, --config <file>", "configuration, in TOML (default: the demo inside the program)", notEmpty)
+    .option(
+      "-c, --config <file>",
+      "configuration, in TOML (default: MILLRACE_CONFIG of the environment, else the demo inside the program)",
+      notEmpty,
+    )
     .option(
       "-v, --verbose",
       "log more: -v packets, -vv acknowledgements and pings too, -vvv the broker's inner state as well",
@@ -164,9 +169,23 @@ function notEmpty(text: string): string {
   return text;
 }
 
-function globalsOf(program: Command): Globals {
+function globalsOf(program: Command, environment: Environment = process.env): Globals {
   const flags = program.opts<Flags>();
-  return { config: flags.config, level: levelOf(flags), format: flags.logFormat };
+  const config = flags.config ?? (environment["MILLRACE_CONFIG"] || undefined);
+  return { config, level: levelOf(flags), format: flags.logFormat };
+}
+
+/** What a broker with these arguments runs with; undefined when they make none: a subcommand, --help, a mistake. */
+export function brokerOf(args: readonly string[], environment: Environment): Globals | undefined {
+  const program = programCommand(false)
+    .exitOverride()
+    .configureOutput({ writeOut() {}, writeErr() {} });
+  try {
+    program.action(() => {}).parse([...args], { from: "user" });
+  } catch {
+    return undefined;
+  }
+  return program.args.length > 0 ? undefined : globalsOf(program, environment);
 }
 
 function levelOf(flags: Flags): LogSetting {

@@ -1,7 +1,11 @@
 // `millrace healthcheck`: whether a broker accepts connections, for container health checks and scripts.
 
 import type { Command } from "commander";
-import { loadConfig } from "../config/load.ts";
+import type { Environment } from "../config/environment.ts";
+import { defaultFolders, findConfig, type Folders } from "../config/find.ts";
+import { tryConfig } from "../config/load.ts";
+import { ConfigError } from "../config/problems.ts";
+import type { BrokerSettings } from "../config/settings.ts";
 import type { ListenerSettings } from "../net/settings.ts";
 import { ANY } from "../net/webSocketSettings.ts";
 import type { ProtocolLevel } from "../packet/protocol.ts";
@@ -12,9 +16,11 @@ import {
   connectTerms,
   versionOption,
 } from "./clientOptions.ts";
+import { brokerOf } from "./commandLine.ts";
 import { CommandError } from "./end.ts";
 import { Client } from "./mqtt/client.ts";
 import { type Target, targetText, WS_PATH } from "./mqtt/target.ts";
+import { onlyBroker, otherProcesses } from "./runningBroker.ts";
 import type { Globals } from "./subcommand.ts";
 
 interface Flags extends ConnectFlags {
@@ -31,13 +37,15 @@ interface Probe {
 const ALIVE_CODES: ReadonlySet<number> = new Set([4, 5, 0x86, 0x87, 0x8a, 0x8c]);
 
 const HELP = `
-Without an address it takes the first listener of the configuration that --config names, certificates unchecked, as
-it is this machine's own. A broker that wants a user name and is not given the right one is healthy too.
+Without an address it takes the first listener of the configuration that --config or MILLRACE_CONFIG names, else of
+the broker that runs beside it, whatever that was started with: in a container this needs no argument. Certificates
+are unchecked, as they are this machine's own. A broker that wants a user name and is not given the right one is
+healthy too.
 
 Examples:
   millrace --config /etc/millrace.toml healthcheck
   millrace healthcheck -p 1884
-  HEALTHCHECK CMD ["millrace", "--config", "/etc/millrace.toml", "healthcheck"]      in a Dockerfile
+  HEALTHCHECK CMD ["millrace", "healthcheck"]      in a Dockerfile
 
 Exit status: 0 healthy, and one line says where; 1 not, and one line says why.
 `;
@@ -99,7 +107,7 @@ function configured(
   version: ProtocolLevel | undefined,
   config: string | undefined,
 ): Probe {
-  const { listeners } = loadConfig(config).settings;
+  const { listeners } = config === undefined ? settingsOfRunning() : settingsOf(config);
   const listener = listeners.find(({ port, transport }) => {
     const wantsCertificate =
       transport.tls?.clientCertificate === "required" && connect.tls.cert === undefined;
@@ -113,6 +121,29 @@ function configured(
     connect: { ...connect, target: targetOf(listener), tls: { ...connect.tls, insecure: true } },
     version: version ?? (listener.versions.includes(4) ? 4 : (listener.versions[0] ?? 4)),
   };
+}
+
+/** Files that the configuration names are the broker's affair: it may have loaded them before they went bad. */
+function settingsOf(
+  config: string | undefined,
+  folders: Folders = defaultFolders(),
+  environment: Environment = process.env,
+): BrokerSettings {
+  const { read, problems, isOfFiles } = tryConfig(findConfig(config, folders), environment);
+  if (!isOfFiles) throw new ConfigError(problems);
+  return read.settings;
+}
+
+/** What the broker beside this process goes by; where there is none, the demo. */
+function settingsOfRunning(): BrokerSettings {
+  const brokers = otherProcesses().flatMap(({ args, folder, environment }) => {
+    const broker = brokerOf(args, environment);
+    return broker === undefined ? [] : [{ config: broker.config, folder, environment }];
+  });
+  const broker = onlyBroker(brokers);
+  if (broker === undefined) return settingsOf(undefined);
+  const { config, folder, environment } = broker;
+  return settingsOf(config, { ...defaultFolders(), current: folder }, environment);
 }
 
 function targetOf({ host, port, transport }: ListenerSettings): Target {

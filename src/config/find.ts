@@ -41,7 +41,8 @@ export function findConfig(path: string | undefined, folders: Folders = defaultF
   const tried = candidates(path, folders);
   for (const [index, candidate] of tried.entries()) {
     if (!exists(candidate)) continue;
-    const why = index === 0 ? "as --config says" : `--config ${path} was found in ${dirname(candidate)}`;
+    const option = process.env["MILLRACE_CONFIG"] === path ? "MILLRACE_CONFIG" : "--config";
+    const why = index === 0 ? `as ${option} says` : `${option} ${path} was found in ${dirname(candidate)}`;
     return { text: read(candidate), file: candidate, source: `${candidate} (${why})`, path: candidate };
   }
   // An absolute path names one file and no other.
