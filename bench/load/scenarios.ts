@@ -162,7 +162,7 @@ function resultOf(
     megabytesPerS: result.deliveredBytesPerS / 1e6,
     brokerNsPerDelivery: cpuS === undefined || deliveries === 0 ? undefined : (cpuS / deliveries) * 1e9,
     brokerCores: cpuS === undefined ? undefined : cpuS / seconds,
-    driverCores: result.generatorCores,
+    driverCores: result.generator.cores,
     rssBytes: usage?.rssBytes,
     rssPeakBytes: usage?.rssPeakBytes,
     p50Ms: rate === undefined ? undefined : latencies.percentile(0.5),

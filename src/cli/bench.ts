@@ -8,7 +8,7 @@ import { connectStorm } from "./bench/connectStorm.ts";
 import { PAYLOAD_BYTES_MIN } from "./bench/payload.ts";
 import { ProgressLine } from "./bench/progress.ts";
 import { jsonReport, stormJson, stormReport, textReport } from "./bench/report.ts";
-import { runLoad } from "./bench/run.ts";
+import { type Interrupts, runLoad } from "./bench/run.ts";
 import { faultsOf } from "./bench/verdict.ts";
 import {
   addConnectOptions,
@@ -17,7 +17,7 @@ import {
   qosOption,
   versionOption,
 } from "./clientOptions.ts";
-import { CommandError } from "./end.ts";
+import { CommandError, EXIT_INTERRUPTED } from "./end.ts";
 import { bytes, decimal, integer } from "./values.ts";
 
 interface Flags extends ConnectFlags {
@@ -47,7 +47,8 @@ const SIZE = 64;
 const VERSION = 5;
 const SIZE_MAX = 16 << 20;
 const WINDOW = 64;
-const EXIT_INTERRUPTED = 130;
+/** Then it ends at once: nobody listens to what it has to say. */
+const INTERRUPTS_MAX = 3;
 
 const HELP = `
 Scenarios:
@@ -58,21 +59,27 @@ Scenarios:
   connect   clients that connect and disconnect, again and again
 
 Examples:
-  millrace bench                                      as fast as it goes: 1 publisher, 10 subscribers, QoS 0
-  millrace bench fan-out -n 1000                      the same with 1,000 subscribers
-  millrace bench pairs -n 50 -q 1 --window 100        50 publishers, a subscriber each, QoS 1
-  millrace bench pairs -n 100 --rate 5000 -q 1        at a rate that the broker can hold: look at the times
+  millrace bench                                  as fast as it goes: 1 publisher, 10 subscribers
+  millrace bench fan-out -n 1000                  the same with 1,000 subscribers
+  millrace bench pairs -n 50 -q 1 --window 100    50 publishers, a subscriber each, QoS 1
+  millrace bench pairs -n 100 --rate 5000 -q 1    at a rate that the broker holds: look at the times
   millrace bench fan-in -n 5000 --rate 5000 --size 200 --connect-rate 500
   millrace bench shared --publishers 4 --subscribers 8 -q 1 -d 60 --json > run.json
-  millrace bench connect -n 100                       connections a second
-  millrace bench -L wss://broker/mqtt                 over WebSocket and TLS
+  millrace bench connect -n 100                   connections a second
+  millrace bench -L wss://broker/mqtt             over WebSocket and TLS
+  millrace bench --unix /run/millrace.sock        over a Unix socket
 
-Times: flat out, one message of each write is measured, and what is measured is mostly how long messages queue; with
---rate each message is, from the moment at which it was due. Messages are counted from the first to the last, times and
-rates behind the warm-up. Ctrl-C ends the measuring early, and reports.
+Times: flat out, one message of each write is measured, and what is measured is mostly how long
+messages queue; with --rate each message is, from the moment at which it was due. Messages are
+counted from the first to the last, times and rates behind the warm-up.
 
-Exit status: 0 all is well; 1 a wrong option, no connection, or messages lost at QoS 1 or 2, out of order, twice at
-QoS 0 or 2, refused, or clients cut off; 130 a second Ctrl-C.
+The generator is one process of one core. When that core was busy, or others had it, the report says
+that the generator may have been the limit: run two of them, or elsewhere than the broker.
+
+Ctrl-C ends the measuring early and reports what there is; a second one does not wait for the rest.
+
+Exit status: 0 all is well; 1 a wrong option, no connection, or messages lost at QoS 1 or 2, out of
+order, twice at QoS 0 or 2, refused, or clients cut off; 130 ended by Ctrl-C.
 `;
 
 export function register(command: Command): void {
@@ -108,35 +115,42 @@ export function register(command: Command): void {
 }
 
 async function bench(scenario: Scenario | typeof STORM, flags: Flags): Promise<void> {
-  const interrupted = interruption();
+  const interrupts = listenForInterrupts();
   const prefix = `millrace-bench-${crypto.randomUUID().slice(0, 8)}`;
-  if (scenario === STORM) await storm(flags, prefix, interrupted);
-  else await load(termsOf(scenario, flags, prefix), flags, interrupted);
+  if (scenario === STORM) await storm(flags, prefix, interrupts);
+  else await load(termsOf(scenario, flags, prefix), flags, interrupts);
 }
 
 /** Files beside its connections that a process has open. */
 const OTHER_FILES = 32;
 
-async function load(terms: LoadTerms, flags: Flags, signal: AbortSignal): Promise<void> {
-  const clientCount = terms.publishers + terms.subscribers;
+/** Throws CommandError when the system will not let so many connect. */
+function checkOpenFiles(clients: number): void {
   const files = openFilesMax();
-  if (clientCount + OTHER_FILES > files) {
-    const text = `${clientCount} clients want more than the ${files} open files that this process may have`;
-    throw new CommandError(`${text}: raise the limit with ulimit -n`);
-  }
+  if (clients + OTHER_FILES <= files) return;
+  const text = `${clients} clients want more than the ${files} open files that this process may have`;
+  throw new CommandError(`${text}: raise the limit with ulimit -n ${clients + OTHER_FILES}`);
+}
+
+async function load(terms: LoadTerms, flags: Flags, interrupts: Interrupts): Promise<void> {
+  checkOpenFiles(terms.publishers + terms.subscribers);
   const line = new ProgressLine(flags.progress);
   const clients = new Clients(terms);
   try {
-    const result = await runLoad(terms, clients, { progress: (progress) => line.show(progress) }, signal);
+    const result = await runLoad(terms, clients, { progress: (progress) => line.show(progress) }, interrupts);
     line.clear();
     process.stdout.write(flags.json ? jsonReport(terms, result) : textReport(terms, result));
-    process.exitCode = faultsOf(result, terms.qos).length === 0 ? 0 : 1;
+    process.exitCode = statusOf(result, faultsOf(result, terms.qos).length > 0);
   } finally {
     line.clear();
   }
 }
 
-async function storm(flags: Flags, prefix: string, signal: AbortSignal): Promise<void> {
+function statusOf({ isInterrupted }: { readonly isInterrupted: boolean }, isFailed: boolean): number {
+  return isInterrupted ? EXIT_INTERRUPTED : isFailed ? 1 : 0;
+}
+
+async function storm(flags: Flags, prefix: string, interrupts: Interrupts): Promise<void> {
   const line = new ProgressLine(flags.progress);
   const terms = {
     connect: connectTerms(flags),
@@ -145,10 +159,11 @@ async function storm(flags: Flags, prefix: string, signal: AbortSignal): Promise
     seconds: flags.duration,
     prefix,
   };
-  const result = await connectStorm(terms, signal, (connects, elapsedS) => line.connects(connects, elapsedS));
-  line.clear();
+  checkOpenFiles(terms.clients);
+  const tell = (connects: number, elapsedS: number): void => line.connects(connects, elapsedS);
+  const result = await connectStorm(terms, interrupts, tell).finally(() => line.clear());
   process.stdout.write(flags.json ? stormJson(terms, result) : stormReport(terms, result));
-  process.exitCode = result.failed === 0 ? 0 : 1;
+  process.exitCode = statusOf(result, result.failed > 0);
 }
 
 function termsOf(scenario: Scenario, flags: Flags, prefix: string): LoadTerms {
@@ -185,12 +200,13 @@ function openFilesMax(): number {
   }
 }
 
-/** Aborted by the first SIGINT; the second ends the process. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
+function listenForInterrupts(): Interrupts {
+  const { promise: first, resolve } = Promise.withResolvers<void>();
+  const interrupts = { count: 0, first };
   process.on("SIGINT", () => {
-    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    controller.abort();
+    interrupts.count++;
+    resolve();
+    if (interrupts.count >= INTERRUPTS_MAX) process.exit(EXIT_INTERRUPTED);
   });
-  return controller.signal;
+  return interrupts;
 }

@@ -3,6 +3,8 @@
 import { startFailure } from "../config/startup.ts";
 
 const EXIT_FAILED = 1;
+/** As shells have it of a program that SIGINT ends. */
+export const EXIT_INTERRUPTED = 130;
 /** EX_SOFTWARE of sysexits.h. */
 const EXIT_FAULT = 70;
 

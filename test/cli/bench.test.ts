@@ -5,8 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connectAsync } from "mqtt";
 import { Clients, type LoadTerms, SCENARIOS } from "../../src/cli/bench/clients.ts";
 import { drawHistogram } from "../../src/cli/bench/draw.ts";
+import { generatorLoad, generatorTimes, isBusy } from "../../src/cli/bench/generatorLoad.ts";
 import { Histogram } from "../../src/cli/bench/histogram.ts";
-import { runLoad } from "../../src/cli/bench/run.ts";
+import { textReport } from "../../src/cli/bench/report.ts";
+import { type Progress, runLoad } from "../../src/cli/bench/run.ts";
 import { ShareCheck } from "../../src/cli/bench/shareCheck.ts";
 import { faultsOf } from "../../src/cli/bench/verdict.ts";
 import { startTestBroker, type TestBroker } from "../support/broker.ts";
@@ -106,6 +108,16 @@ describe("every scenario", () => {
       TOOL_TIMEOUT_MS,
     );
   }
+});
+
+describe("the generator", () => {
+  test("was the limit when its core was busy, with it or with others", () => {
+    const load = (cpuS: number, waitedS: number) =>
+      generatorLoad({ cpuS: 1, waitedS: 1 }, { cpuS: 1 + cpuS, waitedS: 1 + waitedS }, 2);
+    expect(load(0.5, 0.25)).toEqual({ cores: 0.25, waitedCores: 0.125 });
+    expect([load(1, 0), load(1.9, 0), load(1, 0.9)].map(isBusy)).toEqual([false, true, true]);
+    expect(generatorTimes().cpuS).toBeGreaterThan(0);
+  });
 });
 
 describe("the verdict over a broker that", () => {
@@ -236,7 +248,7 @@ describe("as a command", () => {
   );
 
   test(
-    "Ctrl-C ends the measuring early, and reports",
+    "Ctrl-C ends the measuring early, reports, and ends with 130",
     async () => {
       const watcher = await connectAsync(`mqtt://127.0.0.1:${broker.port}`);
       const seen = Promise.withResolvers<void>();
@@ -247,8 +259,79 @@ describe("as a command", () => {
       tool.kill("SIGINT");
       const { status, stdout } = await tool.ended;
       await watcher.endAsync(true);
-      expect(status).toBe(0);
-      expect(stdout).toContain("0 lost, 0 out of order, 0 twice");
+      expect(status).toBe(130);
+      expect(stdout).toContain("0 lost, 0 out of order, 0 twice\ninterrupted: ");
+    },
+    TOOL_TIMEOUT_MS,
+  );
+
+  test(
+    "Ctrl-C ends connecting too, and says how far it was",
+    async () => {
+      const came = Promise.withResolvers<void>();
+      const silent = Bun.listen({
+        hostname: "127.0.0.1",
+        port: 0,
+        socket: { data: () => came.resolve(), error() {} },
+      });
+      const tool = startTool([...bench, ...at(silent.port), "-n", "2"]);
+      await came.promise;
+      tool.kill("SIGINT");
+      const { status, stdout, stderr } = await tool.ended;
+      silent.stop(true);
+      expect([status, stdout]).toEqual([130, ""]);
+      expect(stderr).toBe("millrace: interrupted while connecting: 0 of 3 clients were connected\n");
+    },
+    TOOL_TIMEOUT_MS,
+  );
+
+  test(
+    "Ctrl-C ends the waiting for the rest, and calls lost nothing that may yet come",
+    async () => {
+      const fake = startFakeBroker("loses");
+      const terms = termsOf(fake.port, { publishers: 1, subscribers: 1, qos: 1, rate: 1_000 });
+      const interrupts = { count: 0, first: new Promise<void>(() => {}) };
+      const hooks = {
+        progress: ({ phase }: Progress) => {
+          if (phase === "waiting for the rest") interrupts.count = 1;
+        },
+      };
+      const result = await runLoad(terms, new Clients(terms), hooks, interrupts);
+      fake.stop();
+      expect(result).toMatchObject({ isInterrupted: true, isWaitCutShort: true });
+      expect(result.lost).toBeGreaterThan(0);
+      expect(faultsOf(result, 1)).toEqual([]);
+      expect(textReport(terms, result)).toContain(`${result.lost} not here yet, 0 out of order, 0 twice`);
+    },
+    TOOL_TIMEOUT_MS,
+  );
+
+  test(
+    "what cannot be is one sentence: no broker, or more clients than there may be open files",
+    async () => {
+      for (const scenario of ["pairs", "connect"]) {
+        const { status, stdout, stderr } = await runTool([...bench, scenario, ...at(1)]);
+        expect([status, stdout]).toEqual([1, ""]);
+        expect(stderr).toMatch(/^millrace: cannot connect to 127\.0\.0\.1:1: nothing listens there.*\n$/);
+        const many = [...bench, scenario, ...at(broker.port), "-n", "5000"].join(" ");
+        const limited = await runTool(["sh", "-c", `ulimit -n 256; exec ${many}`]);
+        expect([limited.status, limited.stdout]).toEqual([1, ""]);
+        expect(limited.stderr).toMatch(
+          /^millrace: \d+ clients want more than the 256 open files .*: raise the limit with ulimit -n \d+\n$/,
+        );
+      }
+    },
+    TOOL_TIMEOUT_MS,
+  );
+
+  test(
+    "a rate that was not held is told",
+    async () => {
+      const args = ["pairs", "-n", "1", "-q", "2", "--window", "1", "--rate", "1000000"];
+      const { stdout } = await runTool([...bench, ...at(broker.port), ...args]);
+      expect(stdout).toMatch(
+        /\n\d+ % of the rate that was asked for was published: the (broker|generator) took/,
+      );
     },
     TOOL_TIMEOUT_MS,
   );

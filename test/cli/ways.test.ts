@@ -17,6 +17,7 @@ import { Authority } from "../support/certificates.ts";
 import { mutual, tlsTransport } from "../support/tls.ts";
 import { type FakeProxy, type ProxyTerms, startFakeProxy } from "./fakeProxy.ts";
 import { startFakeNames } from "./fakeNames.ts";
+import { MILLRACE, runTool } from "./tool.ts";
 
 const TIMEOUT_MS = 30_000;
 
@@ -82,6 +83,14 @@ async function publish(...args: readonly string[]): Promise<void> {
     throw new Error("nothing global is asked for");
   });
   await command.parseAsync(["-t", "ways", "-m", "x", "-q", "1", ...args], { from: "user" });
+}
+
+/** Runs `millrace bench` in a process of its own, every message checked. */
+async function measured(...args: readonly string[]): Promise<void> {
+  const short = ["-n", "2", "-q", "1", "--rate", "500", "-d", "0.2", "--warm-up", "0"];
+  const { status, stdout, stderr } = await runTool([...MILLRACE, "bench", "pairs", ...short, ...args]);
+  expect([status, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain("0 lost, 0 out of order, 0 twice");
 }
 
 async function failure(...args: readonly string[]): Promise<string> {
@@ -196,6 +205,17 @@ describe("a message gets there by", () => {
     },
     TIMEOUT_MS,
   );
+});
+
+describe("bench goes them too:", () => {
+  const rows: readonly (readonly [name: string, args: () => string[]])[] = [
+    ["TLS", () => [...port(tls), ...ca]],
+    ["TLS with a certificate", () => [...port(mtls), ...ca, "--cert", own.cert, "--key", own.key]],
+    ["WebSocket", () => [...port(ws), "--ws"]],
+    ["WebSocket in TLS", () => [...port(wss), "--ws", ...ca]],
+    ["a Unix socket", () => ["--unix", socketPath]],
+  ];
+  for (const [name, args] of rows) test(name, () => measured(...args()), TIMEOUT_MS);
 });
 
 describe("a proxy", () => {

@@ -201,6 +201,8 @@ async function inTurns(
     await next();
     while (running.size >= CONNECTING_MAX) await Promise.race(running);
     const task: Promise<void> = one(number).finally(() => running.delete(task));
+    // The first failure ends it all; those that follow are not heard.
+    task.catch(() => {});
     running.add(task);
   }
   await Promise.all(running);

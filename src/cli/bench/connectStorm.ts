@@ -4,7 +4,9 @@
 import type { ProtocolLevel } from "../../packet/protocol.ts";
 import type { ConnectTerms } from "../clientOptions.ts";
 import { LoadConnection } from "./connection.ts";
+import { type GeneratorLoad, generatorLoad, generatorTimes } from "./generatorLoad.ts";
 import { Histogram } from "./histogram.ts";
+import type { Interrupts } from "./run.ts";
 
 export interface StormTerms {
   readonly connect: ConnectTerms;
@@ -21,25 +23,26 @@ export interface StormResult {
   readonly connects: Histogram;
   readonly failed: number;
   readonly failure: string | undefined;
-  readonly generatorCores: number;
+  readonly isInterrupted: boolean;
+  readonly generator: GeneratorLoad;
 }
 
 const silent = { frame(): void {}, chunkDone(): void {}, drained(): void {} };
 
-/** Ends early when `signal` says so. */
+/** Ends early when it is interrupted. Throws CommandError when no connection comes about at all. */
 export async function connectStorm(
   terms: StormTerms,
-  signal: AbortSignal,
+  interrupts: Interrupts,
   progress: (connects: number, elapsedS: number) => void,
 ): Promise<StormResult> {
   const connects = new Histogram();
   const failures: Error[] = [];
   const from = performance.now();
-  const cpuFrom = process.cpuUsage();
+  const before = generatorTimes();
   const elapsedS = (): number => (performance.now() - from) / 1000;
   const ticker = setInterval(() => progress(connects.count, elapsedS()), PROGRESS_MS);
   const one = async (number: number): Promise<void> => {
-    while (elapsedS() < terms.seconds && !signal.aborted && failures.length <= FAILURES_MAX) {
+    while (elapsedS() < terms.seconds && interrupts.count === 0 && failures.length <= FAILURES_MAX) {
       const beganMs = performance.now();
       try {
         const { connection } = await LoadConnection.open(
@@ -57,15 +60,16 @@ export async function connectStorm(
   };
   await Promise.all(Array.from({ length: terms.clients }, (_, number) => one(number)));
   clearInterval(ticker);
-  const { user, system } = process.cpuUsage(cpuFrom);
   const seconds = elapsedS();
+  if (connects.count === 0 && failures.length > 0) throw failures[0];
   return {
     clients: terms.clients,
     seconds,
     connects,
     failed: failures.length,
     failure: failures[0]?.message,
-    generatorCores: (user + system) / 1e6 / seconds,
+    isInterrupted: interrupts.count > 0,
+    generator: generatorLoad(before, generatorTimes(), seconds),
   };
 }
 

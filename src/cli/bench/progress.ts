@@ -14,11 +14,11 @@ export class ProgressLine {
 
   show(progress: Progress): void {
     if (!this.isShown) return;
-    const { phase, elapsedS, connections, sent, received } = progress;
+    const { phase, elapsedS, connections, connectionsMax, sent, received } = progress;
     const overS = elapsedS - (this.last?.elapsedS ?? 0);
     const figures =
       phase === "connecting"
-        ? `${connections.toLocaleString("en-US")} connections`
+        ? `${count(connections)} of ${count(connectionsMax)} clients`
         : [
             `${perS(sent - (this.last?.sent ?? 0), overS)} published`,
             `${perS(received - (this.last?.received ?? 0), overS)} delivered`,
@@ -36,6 +36,10 @@ export class ProgressLine {
   clear(): void {
     if (this.isShown) process.stderr.write(CLEAR_LINE);
   }
+}
+
+function count(clients: number): string {
+  return clients.toLocaleString("en-US");
 }
 
 function perS(count: number, seconds: number): string {

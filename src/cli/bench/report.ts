@@ -4,6 +4,7 @@ import { styleText } from "node:util";
 import type { LoadTerms } from "./clients.ts";
 import type { StormResult, StormTerms } from "./connectStorm.ts";
 import { drawHistogram } from "./draw.ts";
+import { type GeneratorLoad, isBusy } from "./generatorLoad.ts";
 import type { Histogram } from "./histogram.ts";
 import type { LoadResult } from "./run.ts";
 import { faultsOf } from "./verdict.ts";
@@ -20,8 +21,10 @@ const LABEL = 14;
 const FIGURE = 12;
 const COLUMN = 10;
 const BINS = 16;
-/** From here on the generator may be what limits the rate. */
-const BUSY_CORES = 0.9;
+/** Of the rate that was asked for; below it, the rate was not held. */
+const HELD_SHARE = 0.98;
+/** Of a core's time; less is not worth a word. */
+const WAITED_TOLD = 0.05;
 const VERSIONS = { 3: "3.1", 4: "3.1.1", 5: "5" } as const;
 
 export function textReport(terms: LoadTerms, result: LoadResult): string {
@@ -77,18 +80,32 @@ function number(value: number): string {
 }
 
 function verdictLines(terms: LoadTerms, result: LoadResult): string[] {
-  const { lost, reordered, duplicates, received, generatorCores } = result;
+  const { lost, reordered, duplicates, received, generator, isWaitCutShort } = result;
   const faults = faultsOf(result, terms.qos);
-  const wrong = `${lost} lost, ${reordered} out of order, ${duplicates} twice`;
+  const wrong = `${lost} ${isWaitCutShort ? "not here yet" : "lost"}, ${reordered} out of order, ${duplicates} twice`;
   const counts = `${received.toLocaleString("en-US")} received: ${wrong}`;
   const lines = [faults.length === 0 ? styled("green", counts) : counts];
   for (const fault of faults) lines.push(styled("red", `failed: ${fault}`));
-  return [...lines, generatorLine(generatorCores)];
+  if (result.isInterrupted) lines.push(interruptedLine(result.seconds));
+  return [...lines, ...rateLines(terms, result), generatorLine(generator)];
 }
 
-function generatorLine(cores: number): string {
-  const share = `the generator took ${cores.toFixed(2)} of a core`;
-  return cores < BUSY_CORES ? share : styled("yellow", `${share}: it may have been the limit`);
+function interruptedLine(seconds: number): string {
+  return styled("yellow", `interrupted: ${seconds.toFixed(1)} s were measured`);
+}
+
+/** A rate that was not held, and whose fault that may be. */
+function rateLines({ rate: wanted }: LoadTerms, { publishedPerS, generator }: LoadResult): string[] {
+  if (wanted === undefined || publishedPerS >= HELD_SHARE * wanted) return [];
+  const share = `${((100 * publishedPerS) / wanted).toFixed(0)} % of the rate that was asked for was published`;
+  return [styled("yellow", `${share}: ${isBusy(generator) ? "the generator" : "the broker"} took no more`)];
+}
+
+function generatorLine(generator: GeneratorLoad): string {
+  const { cores, waitedCores } = generator;
+  const waited = waitedCores >= WAITED_TOLD ? `, and waited ${waitedCores.toFixed(2)} for one` : "";
+  const share = `the generator took ${cores.toFixed(2)} of a core${waited}`;
+  return isBusy(generator) ? styled("yellow", `${share}: it may have been the limit`) : share;
 }
 
 function headings(): string {
@@ -131,7 +148,10 @@ export function jsonReport(terms: LoadTerms, result: LoadResult): string {
     duplicates: result.duplicates,
     refused: result.refused,
     disconnected: result.disconnected,
-    generator_cores: result.generatorCores,
+    interrupted: result.isInterrupted,
+    generator_cores: result.generator.cores,
+    generator_waited_cores: result.generator.waitedCores,
+    generator_busy: isBusy(result.generator),
     ok: faults.length === 0,
     faults,
   };
@@ -174,7 +194,8 @@ export function stormReport(terms: StormTerms, result: StormResult): string {
     "",
   ];
   if (failed > 0) lines.push(styled("red", `failed: ${failed} connections: ${failure}`));
-  return `${[...lines, generatorLine(result.generatorCores)].join("\n")}\n`;
+  if (result.isInterrupted) lines.push(interruptedLine(seconds));
+  return `${[...lines, generatorLine(result.generator)].join("\n")}\n`;
 }
 
 export function stormJson(terms: StormTerms, result: StormResult): string {
@@ -186,7 +207,10 @@ export function stormJson(terms: StormTerms, result: StormResult): string {
     connects_per_s: result.connects.count / result.seconds,
     connect_ms: timesJson(result.connects),
     failed: result.failed,
-    generator_cores: result.generatorCores,
+    interrupted: result.isInterrupted,
+    generator_cores: result.generator.cores,
+    generator_waited_cores: result.generator.waitedCores,
+    generator_busy: isBusy(result.generator),
     ok: result.failed === 0,
     faults: result.failure === undefined ? [] : [result.failure],
   };

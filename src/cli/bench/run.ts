@@ -1,7 +1,9 @@
 // One run of the load generator: connect, warm up, measure a window, stop, wait for the rest, compare what came with
 // what was sent.
 
+import { CommandError, EXIT_INTERRUPTED } from "../end.ts";
 import type { Clients, LoadTerms } from "./clients.ts";
+import { type GeneratorLoad, type GeneratorTimes, generatorLoad, generatorTimes } from "./generatorLoad.ts";
 import type { Histogram } from "./histogram.ts";
 
 export interface LoadResult {
@@ -29,8 +31,10 @@ export interface LoadResult {
   /** Connections that were lost, and why the first was. */
   readonly disconnected: number;
   readonly failure: string | undefined;
-  /** Share of one core that the generator itself took; near 1 it was the limit. */
-  readonly generatorCores: number;
+  /** Set when somebody ended the run early; `isWaitCutShort` when that was while messages were still coming. */
+  readonly isInterrupted: boolean;
+  readonly isWaitCutShort: boolean;
+  readonly generator: GeneratorLoad;
 }
 
 /** What a run tells while it goes on. */
@@ -38,8 +42,17 @@ export interface Progress {
   readonly phase: "connecting" | "warming up" | "measuring" | "waiting for the rest";
   readonly elapsedS: number;
   readonly connections: number;
+  /** There will be so many. */
+  readonly connectionsMax: number;
   readonly sent: number;
   readonly received: number;
+}
+
+/** How often somebody has asked for the end. The first time measuring ends, the next time waiting for the rest too. */
+export interface Interrupts {
+  readonly count: number;
+  /** Resolves at the first time. */
+  readonly first: Promise<void>;
 }
 
 export interface RunHooks {
@@ -60,18 +73,17 @@ interface Snapshot {
   readonly atMs: number;
   readonly sent: number;
   readonly received: number;
-  readonly cpuS: number;
+  readonly generator: GeneratorTimes;
 }
 
-/**
- * Runs `terms` with `clients`, which it connects and closes. When `signal` says so, the window ends early. Throws
- * CommandError when they cannot be connected.
- */
+const NO_INTERRUPTS: Interrupts = { count: 0, first: new Promise(() => {}) };
+
+/** Runs `terms` with `clients`, which it connects and closes. Throws CommandError when they cannot be connected. */
 export async function runLoad(
   terms: LoadTerms,
   clients: Clients,
   hooks: RunHooks,
-  signal?: AbortSignal,
+  interrupts: Interrupts = NO_INTERRUPTS,
 ): Promise<LoadResult> {
   let phase: Progress["phase"] = "connecting";
   const begun = performance.now();
@@ -80,38 +92,54 @@ export async function runLoad(
       phase,
       elapsedS: (performance.now() - begun) / 1000,
       connections: clients.count,
+      connectionsMax: terms.publishers + terms.subscribers,
       sent: clients.sent,
       received: clients.received,
     });
   const timers = [setInterval(tell, PROGRESS_MS), setInterval(() => clients.ping(), PING_MS)];
   try {
-    await clients.connect();
+    await Promise.race([clients.connect(), interruptedConnecting(terms, clients, interrupts)]);
     phase = "warming up";
     const stop = publish(terms, clients);
-    await pass(terms.warmUpSeconds, clients, signal);
+    await pass(terms.warmUpSeconds, clients, interrupts);
     clients.latencies.clear();
     clients.acknowledgements.clear();
     phase = "measuring";
     hooks.windowBegins?.();
     const before = snapshot(clients);
-    await pass(terms.seconds, clients, signal);
+    await pass(terms.seconds, clients, interrupts);
     const after = snapshot(clients);
     hooks.windowEnds?.();
     stop();
     phase = "waiting for the rest";
-    await settled(clients);
-    return result(terms, clients, before, after);
+    const isInterrupted = interrupts.count > 0;
+    const isWaitCutShort = await settled(clients, interrupts);
+    return {
+      ...result(terms, clients, before, after),
+      isInterrupted: isInterrupted || isWaitCutShort,
+      isWaitCutShort,
+    };
   } finally {
     for (const timer of timers) clearInterval(timer);
     clients.close();
   }
 }
 
-/** Waits `seconds`, less when `signal` says so or nobody is left to wait for. */
-async function pass(seconds: number, clients: Clients, signal: AbortSignal | undefined): Promise<void> {
+async function interruptedConnecting(
+  { subscribers, publishers }: LoadTerms,
+  clients: Clients,
+  interrupts: Interrupts,
+): Promise<never> {
+  await interrupts.first;
+  const text = `interrupted while connecting: ${clients.count} of ${subscribers + publishers} clients were connected`;
+  throw new CommandError(text, EXIT_INTERRUPTED);
+}
+
+/** Waits `seconds`, less when it is interrupted or nobody is left to wait for. */
+async function pass(seconds: number, clients: Clients, interrupts: Interrupts): Promise<void> {
   const end = performance.now() + 1000 * seconds;
   for (let leftMs = 1000 * seconds; leftMs > 0; leftMs = end - performance.now()) {
-    if (signal?.aborted === true || clients.failures.length >= clients.count) return;
+    if (interrupts.count > 0 || clients.failures.length >= clients.count) return;
     await Bun.sleep(Math.min(POLL_MS, leftMs));
   }
 }
@@ -145,26 +173,33 @@ function publish({ rate }: LoadTerms, { publishers }: Clients): () => void {
   };
 }
 
-/** Waits until everything that was sent has come, or nothing comes any more. */
-async function settled(clients: Clients): Promise<void> {
+/** Waits until everything that was sent has come, or nothing comes any more. True when it was interrupted. */
+async function settled(clients: Clients, interrupts: Interrupts): Promise<boolean> {
+  const { count } = interrupts;
   let last = -1;
   let lastMs = performance.now();
   while (clients.lost > 0) {
     const { received } = clients;
     const now = performance.now();
     if (received !== last) lastMs = now;
-    else if (now - lastMs > QUIET_MS) return;
+    else if (now - lastMs > QUIET_MS) return false;
+    if (interrupts.count > count) return true;
     last = received;
     await Bun.sleep(POLL_MS);
   }
+  return false;
 }
 
 function snapshot({ sent, received }: Clients): Snapshot {
-  const { user, system } = process.cpuUsage();
-  return { atMs: performance.now(), sent, received, cpuS: (user + system) / 1e6 };
+  return { atMs: performance.now(), sent, received, generator: generatorTimes() };
 }
 
-function result(terms: LoadTerms, clients: Clients, before: Snapshot, after: Snapshot): LoadResult {
+function result(
+  terms: LoadTerms,
+  clients: Clients,
+  before: Snapshot,
+  after: Snapshot,
+): Omit<LoadResult, "isInterrupted" | "isWaitCutShort"> {
   const seconds = (after.atMs - before.atMs) / 1000;
   const deliveredPerS = (after.received - before.received) / seconds;
   const { latencies, acknowledgements, connects, failures } = clients;
@@ -187,6 +222,6 @@ function result(terms: LoadTerms, clients: Clients, before: Snapshot, after: Sna
     refused: clients.refused,
     disconnected: failures.length,
     failure: failures[0]?.message,
-    generatorCores: (after.cpuS - before.cpuS) / seconds,
+    generator: generatorLoad(before.generator, after.generator, seconds),
   };
 }
