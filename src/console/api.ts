@@ -5,7 +5,7 @@ import { type Context, Hono } from "hono";
 import { errors } from "../packet/error.ts";
 import type { Host } from "../net/host.ts";
 import { bodyOf, LIST_MAX, nameOf, pageOf, RequestError } from "./asked.ts";
-import { publishAll, publishOne } from "./messages.ts";
+import { checkOwner, publishAll, publishOne } from "./messages.ts";
 import { OPENAPI } from "./openapi.ts";
 import type { Operations } from "./ports.ts";
 import { Topics } from "./topics.ts";
@@ -68,6 +68,7 @@ export function api(host: Host, operations: Operations): { readonly app: Hono; c
     return found === null ? c.json({ error: "nothing is retained there" }, 404) : c.json(found);
   };
   const clear = (c: Context, topic: string) => {
+    checkOwner(host, topic);
     if (router.retained.slotOf(topic) < 0) return c.json({ error: "nothing is retained there" }, 404);
     router.retained.clear(topic);
     return c.json({ cleared: topic });

@@ -46,6 +46,7 @@ function messageOf(host: Host, raw: unknown): Message {
   if (typeof topic !== "string" || !validTopicName(topic) || Buffer.byteLength(topic) > TOPIC_BYTES_MAX) {
     throw new RequestError("topic must be a Topic Name: 1..65,535 bytes without + # and U+0000");
   }
+  checkOwner(host, topic);
   if (typeof payload !== "string") throw new RequestError("payload must be a string");
   if (encoding !== "text" && encoding !== "base64") throw new RequestError("encoding must be text or base64");
   if (encoding === "base64" && !BASE64.test(payload)) throw new RequestError("payload is no base64");
@@ -54,6 +55,12 @@ function messageOf(host: Host, raw: unknown): Message {
   const bytes = Buffer.from(payload, encoding === "text" ? "utf8" : "base64");
   checkSize(host, topic, bytes.length);
   return { topic, payload: bytes, qos, retain };
+}
+
+/** What the broker tells of itself is true, or it would not be believed. */
+export function checkOwner({ router }: Host, topic: string): void {
+  if (!router.filters.isReserved(topic)) return;
+  throw new RequestError(`topics below ${topic.split("/", 1)[0]} are the broker's own`);
 }
 
 function checkSize({ payloadBytesMax, packetBytesMax }: Host, topic: string, payloadBytes: number): void {

@@ -159,6 +159,22 @@ describe("/api/v1", () => {
     await device.expectSilence();
   });
 
+  test("what the broker tells of itself is neither published nor cleared here", async () => {
+    const topic = "$SYS/broker/version";
+    one.broker.router.publish(topic, Buffer.from("x"), { qos: 0, retain: true });
+    const own = "topics below $SYS are the broker's own";
+    for (const [path, body] of [
+      ["", { topic }],
+      ["/batch", [{ topic: "a" }, { topic }]],
+    ] as const) {
+      const { status, json } = await ui.json("POST", `/api/v1/publish${path}`, body);
+      expect([status, json["error"]]).toEqual([400, own]);
+    }
+    const { status, json } = await ui.json("DELETE", `/api/v1/retained/${encodeURIComponent(topic)}`);
+    expect([status, json["error"]]).toEqual([400, own]);
+    one.broker.router.retained.clear(topic);
+  });
+
   test("publish takes what a listener takes", async () => {
     const message = { topic: "plant/l", payload: x(PAYLOAD_MAX) };
     expect((await ui.json("POST", "/api/v1/publish", message)).json).toEqual({ published: 1 });
