@@ -19,10 +19,12 @@ import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/erro
 import type { Session } from "../session/session.ts";
 import { bodyAt, MALFORMED_LENGTH, NEED_MORE, PacketType, remainingLength } from "../packet/frame.ts";
 import { IngestStatus, Refusal } from "../router/ingest.ts";
+import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
 import { authenticate, introduce } from "./authenticating.ts";
 import { command } from "./commands.ts";
 import { type Connection, ConnectionState } from "./connection.ts";
 import { answerConnect, refuse } from "./handshake.ts";
+import { takeAcknowledgements } from "./overtaking.ts";
 import type { PacketLog } from "./packetLog.ts";
 import { Partial, PartialStatus } from "./partial.ts";
 import type { ClientLimits } from "./limits.ts";
@@ -140,7 +142,7 @@ export class Inbound {
         if (at < chunk.length) this.park(chunk, at, chunk.length);
         return;
       }
-      partial.clear();
+      partial.free();
       if (state < ConnectionState.Connected) this.partial = null; // its budget was the strangers'
       if (done < length) return;
     }
@@ -379,6 +381,7 @@ export class Inbound {
     }
     if (waited > settings.stallMs) ingest.refusal = Refusal.Answerable;
     this.receive(parked ?? NO_CHUNK);
+    if (parked !== null && parked.length >= RELEASED_BYTES_MIN) release(parked);
     ingest.refusal = Refusal.Wait;
     if (waited > ACKNOWLEDGEMENTS_MS) this.lookForAcknowledgements();
     return true;
@@ -457,42 +460,6 @@ export class Inbound {
 /** A PUBACK without Reason Code lies at `at`. */
 function isPuback(chunk: Buffer, at: number, end: number): boolean {
   return at + 4 <= end && chunk[at] === PacketType.Puback && chunk[at + 1] === 2;
-}
-
-/**
- * Takes the acknowledgements among the whole packets of `parked` and closes the gaps that they leave: answers go to
- * `out`. None of them has to do with what the client publishes. Returns how many bytes are left.
- */
-function takeAcknowledgements(
-  connection: Connection,
-  session: Session,
-  parked: Buffer,
-  out: ByteWriter,
-): number {
-  const { stats } = connection.host.router;
-  let kept = 0;
-  let at = 0;
-  while (at < parked.length && connection.state < ConnectionState.Closing) {
-    const first = parked[at]!;
-    const body = bodyAt(parked, at, parked.length);
-    const end = body < 0 ? Number.POSITIVE_INFINITY : body + remainingLength(parked, at, body);
-    if (end > parked.length) break;
-    if (isAcknowledgement(first & 0xf0)) {
-      stats.packetsIn[first >>> 4]!++;
-      command(connection, session, first, parked, body, end, out);
-    } else {
-      parked.copyWithin(kept, at, end);
-      kept += end - at;
-    }
-    at = end;
-  }
-  parked.copyWithin(kept, at);
-  return kept + parked.length - at;
-}
-
-/** Of what the broker sent. */
-function isAcknowledgement(type: number): boolean {
-  return type === PacketType.Puback || type === PacketType.Pubrec || type === PacketType.Pubcomp;
 }
 
 function partialError(status: number): MqttError {

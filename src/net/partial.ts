@@ -2,6 +2,7 @@
 // packet announces, and all connections' together stay within one budget.
 
 import type { Budget } from "../base/budget.ts";
+import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
 import { bodyAt, MALFORMED_LENGTH, NEED_MORE, remainingLength } from "../packet/frame.ts";
 
 const CAPACITY_MIN = 64;
@@ -64,11 +65,19 @@ export class Partial {
     if (!this.budget.take(capacity - this.bytes.length)) return false;
     const grown = Buffer.allocUnsafeSlow(capacity);
     this.bytes.copy(grown, 0, 0, this.length);
+    if (this.length >= RELEASED_BYTES_MIN) release(this.bytes);
     this.bytes = grown;
     return true;
   }
 
-  /** The packet is taken, or its connection is gone. */
+  /** The packet is taken, and nobody looks at its bytes any more: their memory is free at once. */
+  free(): void {
+    const { bytes } = this;
+    this.clear();
+    if (bytes.length >= RELEASED_BYTES_MIN) release(bytes);
+  }
+
+  /** The connection is gone. */
   clear(): void {
     this.budget.give(this.bytes.length);
     this.bytes = NOTHING;

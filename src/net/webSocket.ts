@@ -12,7 +12,8 @@ import type { Residues } from "./residues.ts";
 import { CloseCode, closedBy, type Fault, faults } from "./webSocketClose.ts";
 import { FrameDecoder, FrameEvent, Opcode } from "./webSocketDecoder.ts";
 import { type EncoderOwner, FrameEncoder } from "./webSocketEncoder.ts";
-import { type UnpackStatus as Status, Unpacker, UnpackStatus } from "./webSocketExtension.ts";
+import { type Unpacked, UnpackStatus } from "./webSocketDeflate.ts";
+import { Unpacker } from "./webSocketExtension.ts";
 import { HeadReader, HeadStatus, parseRequest } from "./webSocketRequest.ts";
 import type { WebSocketSettings } from "./webSocketSettings.ts";
 import { type Agreement, answer, refusal, type UpgradeRefusal } from "./webSocketUpgrade.ts";
@@ -52,7 +53,7 @@ const NO_PAYLOAD = Buffer.alloc(0);
 /** Of what one chunk unpacks to, bytes: then others have their turn. A thousandth of it may have come. */
 export const UNPACKED_BYTES_PER_TURN = 256 * 1024;
 
-export class WebSocketLayer implements Layer, Socket, EncoderOwner {
+export class WebSocketLayer implements Layer, Socket, EncoderOwner, Unpacked {
   private readonly lower: Socket;
   private readonly host: WebSocketHost;
   private state: State = State.Upgrading;
@@ -61,6 +62,8 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
   private decoder: FrameDecoder | null = null;
   private encoder: FrameEncoder | null = null;
   private unpacker: Unpacker | null = null;
+  /** Of the message that is being unpacked. */
+  private unpackedBytes = 0;
   /** Payload of the last ping that is not answered yet, §5.5.3: earlier ones need no answer. */
   private ping: Buffer | null = null;
   /** Frames that wait for their turn; the socket is not read meanwhile. */
@@ -203,24 +206,24 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner {
     if (this.ping !== null && this.state === State.Open && !this.encoder!.owes) this.pong();
   }
 
-  /** Takes a piece of a compressed message. Returns how many bytes the message has unpacked to. */
-  private piece(decoder: FrameDecoder, chunk: Buffer): number {
+  /** Takes a piece of a compressed message. Returns how many bytes of the message have been unpacked. */
+  private piece({ pieceAt, pieceEnd, pieceIsLast }: FrameDecoder, chunk: Buffer): number {
     const unpacker = this.unpacker!;
     const budget = this.upper!.session === null ? this.host.strangers : this.host.partial;
-    let unpackedBytes = 0;
-    let status: Status = unpacker.add(chunk, decoder.pieceAt, decoder.pieceEnd, budget);
-    if (status === UnpackStatus.Fine && decoder.pieceIsLast) {
-      status = unpacker.unpack();
-      const { message } = unpacker;
-      unpacker.message = NO_PAYLOAD;
-      unpackedBytes = message.length;
-      if (status === UnpackStatus.Fine && message.length > 0) this.upper!.data(message);
-      if (message.length >= RELEASED_BYTES_MIN) release(message);
-    }
+    this.unpackedBytes = 0;
+    const status = pieceIsLast
+      ? unpacker.last(chunk, pieceAt, pieceEnd, budget, this)
+      : unpacker.add(chunk, pieceAt, pieceEnd, budget);
     if (status === UnpackStatus.TooLarge) this.fail(faults.messageTooLarge);
     else if (status === UnpackStatus.NoMemory) this.fail(faults.noMemory);
     else if (status === UnpackStatus.Malformed) this.fail(faults.notDeflate);
-    return unpackedBytes;
+    return this.unpackedBytes;
+  }
+
+  unpacked(piece: Buffer): boolean {
+    this.unpackedBytes += piece.length;
+    this.upper!.data(piece);
+    return this.state === State.Open;
   }
 
   // ---- frames that wait

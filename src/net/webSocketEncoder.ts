@@ -6,13 +6,15 @@ import { type Closed, CloseCause } from "./closeCause.ts";
 import type { ByteSink } from "./outbound.ts";
 import type { Holder, Residues } from "./residues.ts";
 import { CONTROL_BYTES_MAX, FIN, LENGTH_16, Opcode } from "./webSocketDecoder.ts";
-import { pack } from "./webSocketExtension.ts";
+import { pack } from "./webSocketDeflate.ts";
 
 /** Payload of one frame: as much as a socket that is full may leave to be kept. */
 export const FRAME_BYTES = 16 * 1024;
 /** The same while little of the room for kept bytes is left. */
 export const FRAME_BYTES_SHORT = 128;
 const FRAMES_PER_WRITE = 8;
+/** Shorter messages are not packed. */
+const PACKED_BYTES_MIN = 64;
 /** Header of a frame of more than 125 bytes; a full frame always has this one. */
 const HEADER_BYTES = 4;
 const HEADER_BYTES_SHORT = 2;
@@ -125,15 +127,17 @@ export class FrameEncoder implements Holder {
     let taken = 0;
     while (taken < length && !this.owes) {
       const count = Math.min(length - taken, FRAME_BYTES);
-      const packed = pack(bytes, at + taken, count, this.windowBits);
+      const packed =
+        count < PACKED_BYTES_MIN ? 0 : pack(bytes, at + taken, count, this.windowBits, scratch, HEADER_BYTES);
+      const from = packed === 0 ? 0 : HEADER_BYTES - headerBytes(packed);
       const total =
-        packed === null
+        packed === 0
           ? compose(0, bytes, at + taken, count, FRAME_BYTES)
-          : header(0, BINARY_PACKED, packed.length) + packed.copy(scratch, headerBytes(packed.length));
-      const wrote = this.send(scratch, 0, total);
+          : header(from, BINARY_PACKED, packed) + packed;
+      const wrote = this.send(scratch, from, total);
       if (wrote < 0) return wrote;
       if (wrote === 0) break;
-      this.keep(scratch, wrote, total);
+      this.keep(scratch, from + wrote, from + total);
       taken += count;
     }
     return taken;

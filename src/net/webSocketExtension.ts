@@ -1,8 +1,8 @@
-// permessage-deflate, RFC 7692: what is agreed on in the upgrade, and messages packed and unpacked with it. Neither
-// side keeps a dictionary from one message to the next, so that a connection holds no memory for it while idle.
+// permessage-deflate, RFC 7692: what is agreed on in the upgrade, and messages that come packed. Neither side keeps a
+// dictionary from one message to the next, so that a connection holds no memory for it while idle.
 
-import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import type { Budget } from "../base/budget.ts";
+import { type Unpacked, unpack, UnpackStatus } from "./webSocketDeflate.ts";
 
 export interface DeflateTerms {
   /** The value of Sec-WebSocket-Extensions in the response. */
@@ -17,10 +17,6 @@ const WINDOW_BITS_MAX = 15;
 const WINDOW_BITS_MIN = 9;
 /** Offers beyond these are not looked at. */
 const OFFERS_MAX = 8;
-/** Shorter messages go as they are. */
-export const PACKED_BYTES_MIN = 64;
-/** Ends a flushed DEFLATE stream; left out on the wire, RFC 7692 §7.2.1. */
-const TAIL = Buffer.of(0x00, 0x00, 0xff, 0xff);
 
 /** One member of the list: a name and its parameters, quoted values too. */
 const OFFER =
@@ -62,39 +58,25 @@ function termsOf(parameters: string): DeflateTerms | null {
   return { response, windowBits };
 }
 
-/** The payload of a message that says bytes[at, at+length); null when packing does not pay. */
-export function pack(bytes: Uint8Array, at: number, length: number, windowBits: number): Buffer | null {
-  if (length < PACKED_BYTES_MIN) return null;
-  const options = { finishFlush: constants.Z_SYNC_FLUSH, windowBits };
-  const packed = deflateRawSync(bytes.subarray(at, at + length), options);
-  const end = packed.length - TAIL.length;
-  return end < length ? packed.subarray(0, end) : null;
-}
-
-export const UnpackStatus = { Fine: 0, TooLarge: 1, NoMemory: 2, Malformed: 3 } as const;
-export type UnpackStatus = (typeof UnpackStatus)[keyof typeof UnpackStatus];
-
-/** Collects one packed message and unpacks it. */
+/** Collects one packed message and unpacks it; a message that comes in one piece is not even collected. */
 export class Unpacker {
   private readonly bytesMax: number;
   private budget: Budget | null = null;
   private held: Buffer | null = null;
   private length = 0;
-  /** The unpacked message. */
-  message: Buffer = Buffer.alloc(0);
 
   /** Neither the packed nor the unpacked message may have more than `bytesMax` bytes. */
   constructor(bytesMax: number) {
     this.bytesMax = bytesMax;
   }
 
-  /** Keeps a copy of chunk[at, end); a message's first piece says whose `budget` all of it takes. */
+  /** Keeps a copy of chunk[at, end), which is not the last piece; the first says whose `budget` all of it takes. */
   add(chunk: Buffer, at: number, end: number, budget: Budget): UnpackStatus {
     if (this.held === null) this.budget = budget;
     const needed = this.length + end - at;
     if (needed > this.bytesMax) return UnpackStatus.TooLarge;
-    if (this.held === null || this.held.length < needed + TAIL.length) {
-      const capacity = Math.max(2 * this.length, needed) + TAIL.length;
+    if (this.held === null || this.held.length < needed) {
+      const capacity = Math.max(2 * this.length, needed);
       if (!this.budget!.take(capacity)) return UnpackStatus.NoMemory;
       const grown = Buffer.allocUnsafeSlow(capacity);
       if (this.held !== null) {
@@ -108,18 +90,16 @@ export class Unpacker {
     return UnpackStatus.Fine;
   }
 
-  /** Unpacks what was added, into `message`, and forgets it. */
-  unpack(): UnpackStatus {
-    const { held } = this;
-    if (held === null) return UnpackStatus.Malformed;
-    TAIL.copy(held, this.length);
-    const packed = held.subarray(0, this.length + TAIL.length);
+  /** chunk[at, end) is the last piece: `taker` gets the message, and it is forgotten. */
+  last(chunk: Buffer, at: number, end: number, budget: Budget, taker: Unpacked): UnpackStatus {
+    if (this.held === null) {
+      if (end - at > this.bytesMax) return UnpackStatus.TooLarge;
+      return unpack(chunk, at, end, this.bytesMax, taker);
+    }
+    const status = this.add(chunk, at, end, budget);
+    if (status !== UnpackStatus.Fine) return status;
     try {
-      const options = { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: this.bytesMax };
-      this.message = inflateRawSync(packed, options);
-      return UnpackStatus.Fine;
-    } catch (error) {
-      return isTooLarge(error) ? UnpackStatus.TooLarge : UnpackStatus.Malformed;
+      return unpack(this.held, 0, this.length, this.bytesMax, taker);
     } finally {
       this.close();
     }
@@ -131,8 +111,4 @@ export class Unpacker {
     this.held = null;
     this.length = 0;
   }
-}
-
-function isTooLarge(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
 }
