@@ -16,6 +16,7 @@ import { addressText, logListening, startFailure } from "../config/startup.ts";
 import type { Metrics, PreparedMetrics } from "../console/metrics.ts";
 import type { Operations, ReloadReport } from "../console/ports.ts";
 import type { Console } from "../console/server.ts";
+import { WARNING_MS } from "../net/hostLog.ts";
 import type { ListenerSettings } from "../net/settings.ts";
 
 /** A reload that came to nothing; `message` says why. */
@@ -36,6 +37,9 @@ export class Running {
   private console: Console | null = null;
   private metrics: Metrics | null = null;
   private unwatch: () => void = () => {};
+  /** Wrong tokens and passwords that the console was shown, and when it may be told again. */
+  private refusals = 0;
+  private nextRefusalMs = 0;
   /** One reload after another. */
   private reloading: Promise<unknown> = Promise.resolve();
 
@@ -252,7 +256,18 @@ export class Running {
         return notices;
       },
       tail: logger,
+      refused: (address) => this.tellRefused(address),
     };
+  }
+
+  /** Who guesses at the console's password makes no flood of lines. */
+  private tellRefused(remote: string): void {
+    this.refusals++;
+    const now = this.broker.router.clock.nowMs();
+    if (now < this.nextRefusalMs) return;
+    this.nextRefusalMs = now + WARNING_MS;
+    const count = this.refusals;
+    this.logger.warn({ remote, count }, `the console was shown a wrong token or password from ${remote}`);
   }
 
   /** The file of the configuration is read anew when somebody has replaced it. */

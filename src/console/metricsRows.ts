@@ -80,7 +80,7 @@ export const ROWS: readonly Row[] = [
   // ---- messages
   counter(
     "messages_received",
-    "PUBLISH packets from clients, whatever became of them, by QoS.",
+    "PUBLISH packets from clients, whatever became of them but for those that ended their connection, by QoS.",
     ({ host }) => byQos(host.router.stats.received().messages),
     "qos",
   ),

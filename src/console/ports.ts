@@ -23,4 +23,6 @@ export interface Operations {
   /** Throws, and changes nothing, when `text` is no filter. Returns what of it is taken as more than it says. */
   setLogFilter(text: string): readonly string[];
   readonly tail: LogTail;
+  /** Somebody at `address` showed a wrong token or password. */
+  refused(address: string): void;
 }

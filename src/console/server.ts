@@ -60,6 +60,8 @@ export function consoleApp(host: Host, users: ConsoleUsers, operations: Operatio
       await next();
       return;
     }
+    if (refused.status === 401 && c.req.header("authorization") !== undefined)
+      operations.refused(c.env.address);
     if (refused.status === 401) c.header("WWW-Authenticate", users.user === null ? "Bearer" : BASIC);
     return c.json({ error: refused.reason }, refused.status);
   });

@@ -197,6 +197,12 @@ describe("a reload", () => {
     await one.until("[console] token");
     const config = `http://127.0.0.1:${port}/api/v1/config`;
     expect((await fetch(config)).status).toBe(401);
+    expect(one.output()).not.toContain("a wrong token");
+    const wrong = { headers: { authorization: "Bearer wr0ng" } };
+    for (let i = 0; i < 3; i++) expect((await fetch(config, wrong)).status).toBe(401);
+    await one.until("a wrong token or password from 127.0.0.1");
+    expect(one.output().match(/a wrong token/g)).toHaveLength(1);
+    expect(one.output()).not.toContain("wr0ng");
     const shown = await fetch(config, { headers: { authorization: "Bearer s3cret" } });
     expect(await shown.text()).toContain('"token":"<hidden>"');
     expect(one.output()).not.toContain("s3cret");

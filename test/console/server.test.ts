@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { startMetrics } from "../../src/console/metrics.ts";
 import { startConsole } from "../../src/console/server.ts";
 import { startTestBroker } from "../support/broker.ts";
-import { FakeOperations, NOBODY } from "./support.ts";
+import { consoleOf, FakeOperations, NOBODY } from "./support.ts";
 
 test("an address that somebody has is an error", async () => {
   const one = await startTestBroker();
@@ -55,5 +55,16 @@ test("a load balancer that speaks HTTP/1.0 and names no host is answered", async
   expect(await exchange(metrics.port ?? 0, "GET /metrics HTTP/1.0\r\n\r\n")).toContain(" 200 OK\r\n");
   await metrics.stop();
   await served.stop();
+  await one.stop();
+});
+
+test("wrong tokens and passwords are told, who shows none is not", async () => {
+  const one = await startTestBroker();
+  const ui = consoleOf(one, { token: "a", user: { name: "u", password: "p" } });
+  for (const authorization of ["Bearer b", `Basic ${btoa("u:q")}`, "Bearer a"])
+    await ui.ask("GET", "/api/v1/health", undefined, { authorization });
+  await ui.ask("GET", "/api/v1/health");
+  expect(ui.operations.refusals).toEqual(["127.0.0.1", "127.0.0.1"]);
+  ui.close();
   await one.stop();
 });

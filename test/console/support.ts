@@ -22,6 +22,10 @@ export class FakeOperations implements Operations {
   configuration(): unknown {
     return { router: { id: 7 } };
   }
+  readonly refusals: string[] = [];
+  refused(address: string): void {
+    this.refusals.push(address);
+  }
   async reload() {
     return { applied: ["[router] memory"], needsRestart: ["[v4.1] listen"] };
   }
