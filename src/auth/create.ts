@@ -114,7 +114,10 @@ export async function createAuthentication(
     shared.set("jwt", jwt.authenticator);
   }
   const http = settings.http === null ? null : new HttpAuthenticator(settings.http, clock, secret, refusalOf);
-  if (http !== null) shared.set("http", http);
+  if (http !== null) {
+    files.push(...http.authorities.files);
+    shared.set("http", http);
+  }
   if (parts.authenticate !== undefined) shared.set("function", new EmbeddedAuthenticator(parts.authenticate));
   const access = new Map<string, ListenerAccess>();
   for (const listener of listeners) {

@@ -4,6 +4,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { JwtSettings } from "../net/authSettings.ts";
+import { Authorities } from "./authorities.ts";
 import type { AuthFile } from "./create.ts";
 import { JwtAuthenticator } from "./jwt.ts";
 import { type FileKeys, JwksFileKeys, JwksUrlKeys, type JwtKeys, PemKeys, SecretKeys } from "./jwtKeys.ts";
@@ -33,12 +34,15 @@ export function createJwt(settings: JwtSettings, parts: Parts): CreatedJwt {
   const made = (keys: JwtKeys, files: readonly AuthFile[]): CreatedJwt => {
     return { authenticator: new JwtAuthenticator(settings, keys, parts.clock), files };
   };
-  if (key.kind === "url") return made(urlKeys(key.url, settings.jwksRefreshMs, parts), []);
+  if (key.kind === "url") {
+    const authorities = new Authorities(key.authoritiesPath, "jwt");
+    return made(urlKeys(key.url, settings.jwksRefreshMs, authorities, parts), authorities.files);
+  }
   const { kind, path } = key;
   const keys = fileKeys(kind, path, settings);
   const load = (text: string): Promise<void> => keys.load(text);
   const [name, advice] = FILES[kind];
-  return made(keys, [{ path, key: ["auth", "jwt", name], what: "the keys of tokens", advice, load }]);
+  return made(keys, [{ path, key: ["auth", "jwt", name], what: "the file of the keys of tokens", advice, load }]);
 }
 
 function fileKeys(kind: "secret" | "pem" | "jwks", path: string, { algorithms }: JwtSettings): FileKeys {
@@ -46,12 +50,18 @@ function fileKeys(kind: "secret" | "pem" | "jwks", path: string, { algorithms }:
   return kind === "pem" ? new PemKeys(path, algorithms) : new JwksFileKeys(path);
 }
 
-function urlKeys(url: string, refreshMs: number, { clock, logger }: Parts): JwksUrlKeys {
+function urlKeys(
+  url: string,
+  refreshMs: number,
+  authorities: Authorities,
+  { clock, logger }: Parts,
+): JwksUrlKeys {
   let nextWarningMs = Number.NEGATIVE_INFINITY;
-  return new JwksUrlKeys(url, refreshMs, clock, (reason) => {
+  const failed = (reason: string): void => {
     const now = clock.nowMs();
     if (now < nextWarningMs) return;
     nextWarningMs = now + WARNING_MS;
     logger.warn({}, `the keys of tokens cannot be fetched: ${reason}`);
-  });
+  };
+  return new JwksUrlKeys(url, refreshMs, clock, failed, () => authorities.pem);
 }

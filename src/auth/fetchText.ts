@@ -10,13 +10,17 @@ export interface Asked {
   readonly url: string;
   readonly timeoutMs: number;
   readonly bytesMax: number;
+  /** CAs of an https server, in PEM; undefined stands for the system's. */
+  readonly authorities?: string | undefined;
   readonly body?: string;
   readonly contentType?: string;
 }
 
 /** GET, or POST of `body`. Rejects with an Error whose message can be logged. */
-export async function fetchText({ url, timeoutMs, bytesMax, body, contentType }: Asked): Promise<Answer> {
-  const request: RequestInit = { redirect: "manual", signal: AbortSignal.timeout(timeoutMs) };
+export async function fetchText(asked: Asked): Promise<Answer> {
+  const { url, timeoutMs, bytesMax, authorities, body, contentType } = asked;
+  const request: BunFetchRequestInit = { redirect: "manual", signal: AbortSignal.timeout(timeoutMs) };
+  if (authorities !== undefined) request.tls = { ca: authorities };
   if (body !== undefined) {
     request.method = "POST";
     request.body = body;
@@ -54,7 +58,8 @@ function failureText(error: unknown, timeoutMs: number): string {
   if (error instanceof TooLong) return error.message;
   if (error instanceof Error && error.name === "TimeoutError") return `no answer within ${timeoutMs} ms`;
   const { code } = error as { code?: unknown };
-  return typeof code === "string" ? code : "the request failed";
+  if (typeof code !== "string") return "the request failed";
+  return /CERT|SIGNATURE|ISSUER/.test(code) ? `${code}: its certificate is not trusted; see ca_file` : code;
 }
 
 /** Without what may be secret: user, password, query. */

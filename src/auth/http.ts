@@ -5,6 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import type { ConnectAttempt } from "../net/access.ts";
 import type { HttpAuthSettings } from "../net/authSettings.ts";
 import { errors } from "../packet/error.ts";
+import { Authorities } from "./authorities.ts";
 import { type Authenticator, denied, granted, notMine, type Outcome, shown, wrong } from "./authenticator.ts";
 import { ExpiringMap } from "./expiringMap.ts";
 import { type Answer, fetchText } from "./fetchText.ts";
@@ -22,6 +23,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 
 export class HttpAuthenticator implements Authenticator {
   readonly name = "http";
+  readonly authorities: Authorities;
   private readonly settings: HttpAuthSettings;
   private readonly secret: Secret;
   private readonly refusalOf: RefusalOf;
@@ -32,6 +34,7 @@ export class HttpAuthenticator implements Authenticator {
 
   constructor(settings: HttpAuthSettings, clock: Clock, secret: Secret, refusalOf: RefusalOf) {
     this.settings = settings;
+    this.authorities = new Authorities(settings.authoritiesPath, "http");
     this.secret = secret;
     this.refusalOf = refusalOf;
     const { requestsMax, timeoutMs } = settings;
@@ -84,6 +87,7 @@ export class HttpAuthenticator implements Authenticator {
         url,
         timeoutMs,
         bytesMax: ANSWER_BYTES_MAX,
+        authorities: this.authorities.pem,
         body: isForm ? new URLSearchParams(fields).toString() : JSON.stringify(fields),
         contentType: isForm ? "application/x-www-form-urlencoded" : "application/json",
       });

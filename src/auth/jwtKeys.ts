@@ -135,12 +135,20 @@ export class JwksUrlKeys implements JwtKeys {
   private readonly refreshMs: number;
   private readonly clock: Clock;
   private readonly failed: (reason: string) => void;
+  private readonly authorities: () => string | undefined;
   private set: KeySet | null = null;
   private fetchedMs = Number.NEGATIVE_INFINITY;
   private triedMs = Number.NEGATIVE_INFINITY;
   private fetching: Promise<void> | null = null;
 
-  constructor(url: string, refreshMs: number, clock: Clock, failed: (reason: string) => void) {
+  constructor(
+    url: string,
+    refreshMs: number,
+    clock: Clock,
+    failed: (reason: string) => void,
+    authorities: () => string | undefined = () => undefined,
+  ) {
+    this.authorities = authorities;
     this.url = url;
     this.refreshMs = refreshMs;
     this.clock = clock;
@@ -180,7 +188,8 @@ export class JwksUrlKeys implements JwtKeys {
 
   private async fetchNow(): Promise<void> {
     const { url } = this;
-    const { status, text } = await fetchText({ url, timeoutMs: FETCH_MS_MAX, bytesMax: JWKS_BYTES_MAX });
+    const limits = { timeoutMs: FETCH_MS_MAX, bytesMax: JWKS_BYTES_MAX };
+    const { status, text } = await fetchText({ url, ...limits, authorities: this.authorities() });
     if (status !== 200) throw new Error(`${placeOf(url)}: answered with status ${status}`);
     this.set = keySet(text, placeOf(url));
     this.fetchedMs = this.clock.nowMs();

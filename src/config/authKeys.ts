@@ -53,6 +53,12 @@ export const AUTH_JWT_KEYS = {
     default: null,
     doc: "JSON Web Key Set behind a URL, where the issuer may rotate its keys",
   },
+  ca_file: {
+    kind: "text",
+    default: null,
+    defaultText: "those that the system trusts",
+    doc: "Authorities that the server of jwks_url is checked against over https, in PEM",
+  },
   jwks_refresh_ms: {
     kind: "integer",
     default: 600_000,
@@ -116,6 +122,12 @@ export const AUTH_HTTP_KEYS = {
     default: null,
     required: true,
     doc: "Where user name, password and Client Identifier are posted to",
+  },
+  ca_file: {
+    kind: "text",
+    default: null,
+    defaultText: "those that the system trusts",
+    doc: "Authorities that the server is checked against over https, in PEM",
   },
   request: {
     kind: "choice",

@@ -65,8 +65,10 @@ function readHttp(document: Document, table: Table): HttpAuthSettings {
   const path = [AUTH_SECTION, "http"];
   const values = readSection(document, path, table, AUTH_HTTP_KEYS);
   const url = checkUrl(document, [...path, "url"], values.url, "passwords go there as plain text");
+  checkAuthorities(document, path, values.ca_file, url);
   return {
     url,
+    authoritiesPath: values.ca_file,
     request: values.request === "form" ? "form" : "json",
     clientIdField: values.client_id_field,
     answer: values.answer === "json" || values.answer === "text" ? values.answer : "status",
@@ -86,8 +88,10 @@ function readJwt(document: Document, table: Table): JwtSettings {
   if (values.jwks_file !== null) sources.push({ kind: "jwks", path: values.jwks_file });
   if (values.jwks_url !== null) {
     const text = "whoever is between can put other keys there";
-    sources.push({ kind: "url", url: checkUrl(document, [...path, "jwks_url"], values.jwks_url, text) });
+    const url = checkUrl(document, [...path, "jwks_url"], values.jwks_url, text);
+    sources.push({ kind: "url", url, authoritiesPath: values.ca_file });
   }
+  checkAuthorities(document, path, values.ca_file, values.jwks_url ?? "");
   const [key] = sources;
   if (JWT_KEY_NAMES.filter((name) => table[name] !== undefined).length !== 1) {
     const text = "needs exactly one of secret_file, public_key_file, jwks_file and jwks_url";
@@ -132,6 +136,18 @@ function checkUrl(document: Document, path: readonly string[], text: string | nu
     warning(document, path, `${keyText(path)} = ${valueText(text)}: ${risk}; https:// prevents that`);
   }
   return text;
+}
+
+/** Authorities of a server that is not asked over https do nothing. */
+function checkAuthorities(
+  document: Document,
+  path: readonly string[],
+  file: string | null,
+  url: string,
+): void {
+  if (file === null || URL.parse(url)?.protocol === "https:") return;
+  const at = [...path, "ca_file"];
+  warning(document, at, `${keyText(at)} has no effect: nobody is asked over https://`);
 }
 
 /** Every name in a chain must be one that can be asked. */

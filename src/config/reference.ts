@@ -203,6 +203,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   max_packet_size: '"1152KiB"',
   default: '"deny"',
   acl_file: '"/etc/millrace/acl"',
+  ca_file: '"/etc/millrace/ca.pem"',
 };
 
 /** config/demo.toml: rumqttd's syntax, each key explained. */

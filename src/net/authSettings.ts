@@ -33,7 +33,12 @@ export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 /** Where the keys of tokens are: a file with a shared secret, with a public key or certificate, with a JWKS; a URL. */
 export type JwtKeySource =
   | { readonly kind: "secret" | "pem" | "jwks"; readonly path: string }
-  | { readonly kind: "url"; readonly url: string };
+  | {
+      readonly kind: "url";
+      readonly url: string;
+      /** File with the CAs that its server is checked against; null: the system's. */
+      readonly authoritiesPath: string | null;
+    };
 
 export interface JwtSettings {
   readonly key: JwtKeySource;
@@ -54,6 +59,8 @@ export interface JwtSettings {
 
 export interface HttpAuthSettings {
   readonly url: string;
+  /** File with the CAs that its server is checked against; null: the system's. */
+  readonly authoritiesPath: string | null;
   /** How the request is written. */
   readonly request: "json" | "form";
   /** What the Client Identifier is called in it. */

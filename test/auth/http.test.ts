@@ -20,6 +20,7 @@ afterEach(() => server.stop());
 function authenticator(settings: Partial<HttpAuthSettings> = {}): HttpAuthenticator {
   const all: HttpAuthSettings = {
     url: `${server.url}/auth`,
+    authoritiesPath: null,
     request: "json",
     clientIdField: "clientid",
     answer: "status",

@@ -122,6 +122,20 @@ const ROWS: readonly Row[] = [
     `[auth.jwt] jwks_file = "${PATH}": not a JWKS`,
   ],
   [
+    "no authority of the server of keys",
+    jwt(`jwks_url = "https://id.test/"\nca_file = "${PATH}"\n`),
+    null,
+    5,
+    `[auth.jwt] ca_file = "${PATH}": ${MISSING}; put the certificate of the server's authority there`,
+  ],
+  [
+    "an authority of the HTTP server that is none",
+    `${LISTENER}[auth.http]\nurl = "https://auth.test/"\nca_file = "${PATH}"\n`,
+    readFileSync(server.key, "utf8"),
+    5,
+    `[auth.http] ca_file = "${PATH}": it holds no certificate in PEM`,
+  ],
+  [
     "a user of the table with a broken hash",
     `${LISTENER}[v4.1.connections]\nauth = { alice = "x", bob = "$6$broken$hunter2" }\n`,
     null,

@@ -36,6 +36,7 @@ remember_ms = 1
 path = "users"
 [auth.jwt]
 jwks_url = "https://id.example.org/jwks"
+ca_file = "ca.pem"
 jwks_refresh_ms = 20000
 algorithms = ["ES256", "RS256"]
 issuers = ["a"]
@@ -67,7 +68,7 @@ exempt = ["192.0.2.1"]
     verifiedMs: 1,
     file: "users",
     jwt: {
-      key: { kind: "url", url: "https://id.example.org/jwks" },
+      key: { kind: "url", url: "https://id.example.org/jwks", authoritiesPath: "ca.pem" },
       algorithms: ["RS256", "ES256"],
       issuers: ["a"],
       audiences: ["b", "c"],
@@ -80,6 +81,7 @@ exempt = ["192.0.2.1"]
     },
     http: {
       url: "http://[::1]:8080/auth?x=1",
+      authoritiesPath: null,
       request: "form",
       clientIdField: "client_id",
       answer: "json",
@@ -208,4 +210,21 @@ describe("a listener that other machines reach", () => {
     expect(asks("[v5.1.connections]\nallow_anonymous = false")).toBe(true);
     expect(asks("[v5.1.connections]\nauth_chain = []")).toBe(true);
   });
+});
+
+test("ca_file is for https alone", () => {
+  const rows = [
+    ['[auth.http]\nurl = "https://x/"\nca_file = "ca.pem"', []],
+    ['[auth.http]\nurl = "http://127.0.0.1/"\nca_file = "ca.pem"', ["http"]],
+    ['[auth.jwt]\njwks_url = "https://x/"\nca_file = "ca.pem"', []],
+    ['[auth.jwt]\njwks_url = "http://127.0.0.1/"\nca_file = "ca.pem"', ["jwt"]],
+    ['[auth.jwt]\nsecret_file = "s"\nca_file = "ca.pem"', ["jwt"]],
+  ] as const;
+  for (const [text, sections] of rows)
+    expect(parse(text).warnings).toEqual(
+      sections.map(
+        (one) => `test.toml:5: [auth.${one}] ca_file has no effect: nobody is asked over https://`,
+      ),
+    );
+  expect(parse(rows[0][0]).settings.auth.http?.authoritiesPath).toBe("ca.pem");
 });

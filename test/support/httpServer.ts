@@ -1,5 +1,7 @@
 // An HTTP server of a test's own: it answers as it is told, and remembers what it was asked.
 
+import type { Pair } from "./certificates.ts";
+
 export interface Asked {
   readonly method: string;
   readonly path: string;
@@ -15,12 +17,14 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
-export function httpServer(answer: TestServer["answer"]): TestServer {
+/** With `pair`, it speaks https. */
+export function httpServer(answer: TestServer["answer"], pair?: Pair): TestServer {
   const asked: Asked[] = [];
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
     idleTimeout: 60,
+    ...(pair === undefined ? {} : { tls: { cert: Bun.file(pair.cert), key: Bun.file(pair.key) } }),
     async fetch(request) {
       const { pathname } = new URL(request.url);
       const type = request.headers.get("content-type");
@@ -30,7 +34,7 @@ export function httpServer(answer: TestServer["answer"]): TestServer {
     },
   });
   const self: TestServer = {
-    url: `http://127.0.0.1:${server.port}`,
+    url: `${pair === undefined ? "http" : "https"}://127.0.0.1:${server.port}`,
     asked,
     answer,
     stop: () => server.stop(true),
