@@ -1,5 +1,5 @@
-// Metrics text: the metrics in Prometheus's text format. prom-client is loaded when somebody asks for the first time, or
-// soon after the start where somebody will; values are read when they are asked for.
+// Metrics text: the metrics in Prometheus's text format. prom-client is loaded when somebody asks for the first time,
+// or soon after the start where somebody will; values are read when they are asked for.
 
 import type { Metric, Registry } from "prom-client";
 import type { Histogram } from "../base/histogram.ts";
