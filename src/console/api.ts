@@ -5,16 +5,18 @@ import { type Context, Hono } from "hono";
 import { errors } from "../packet/error.ts";
 import type { Host } from "../net/host.ts";
 import { bodyOf, LIST_MAX, nameOf, pageOf, RequestError } from "./asked.ts";
+import { LogShares } from "./logShares.ts";
 import { checkOwner, publishAll, publishOne } from "./messages.ts";
 import { OPENAPI } from "./openapi.ts";
 import type { Operations } from "./ports.ts";
 import { Topics } from "./topics.ts";
-import { View } from "./view.ts";
+import { page, View } from "./view.ts";
 
 export function api(host: Host, operations: Operations): { readonly app: Hono; close(): void } {
   const { router } = host;
   const view = new View(host);
   const topics = new Topics(router);
+  const shares = new LogShares(router);
   const app = new Hono();
 
   app.onError((error, context) => {
@@ -57,6 +59,14 @@ export function api(host: Host, operations: Operations): { readonly app: Hono; c
   app.get("/groups", (c) => c.json(view.groups(pageOf(c))));
   app.get("/lag", (c) => c.json(view.lag(pageOf(c))));
   app.get("/log", (c) => c.json(view.log(pageOf(c, LIST_MAX))));
+  app.get("/log/filters", async (c) => {
+    const { filters } = await shares.read();
+    return c.json(page(filters, pageOf(c), ({ filter }) => filter, asItIs));
+  });
+  app.get("/log/clients", async (c) => {
+    const { clients } = await shares.read();
+    return c.json(page(clients, pageOf(c), ({ client_id: client }) => client ?? "", asItIs));
+  });
   app.get("/topics", (c) => {
     const { search, limit } = pageOf(c);
     return c.json(topics.rates(search, limit));
@@ -111,6 +121,10 @@ export function api(host: Host, operations: Operations): { readonly app: Hono; c
   });
 
   return { app, close: () => topics.close() };
+}
+
+function asItIs<T>(one: T): T {
+  return one;
 }
 
 function messageText(error: unknown): string {

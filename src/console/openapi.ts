@@ -150,6 +150,16 @@ export const OPENAPI = {
       list("A subscription that owes something"),
     ),
     "/log": read("The commit log, and its segments from the oldest on (a part of segments_total)", within),
+    "/log/filters": read(
+      "Messages and bytes that the log holds by the Topic Filters they matched, most first",
+      page,
+      list("A Topic Filter; a message that several matched counts for each"),
+    ),
+    "/log/clients": read(
+      "Messages and bytes that the log holds by the clients that published them, most first",
+      page,
+      list("A client; without client_id what the broker itself, or sessions that have ended, have published"),
+    ),
     "/topics": read("The busiest topics, of total; counting begins with the first question", [search, limit]),
     "/retained": read("Retained messages without their payloads", page, list("A retained message")),
     "/retained/{topic}": oneMessage(path("topic", "Topic Name, its / written as they are or as %2F")),

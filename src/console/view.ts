@@ -250,6 +250,8 @@ export class View {
       subscription_count: session.byText.size,
       paused: connection !== null && this.host.paused.has(connection),
       sent_bytes: session.port?.sentBytes ?? 0,
+      session_bytes: session.cost,
+      unsent_bytes: connection?.outbound.heldBytes ?? 0,
       ...this.lagOfSession(session),
     };
   }
@@ -402,7 +404,8 @@ function seconds(ms: number): number {
   return Math.round(ms) / 1000;
 }
 
-function page<T, U>(
+/** The part of `all` that `query` asks for, each shown by `show`; a search looks into `text`. */
+export function page<T, U>(
   all: Iterable<T>,
   { offset, limit, search }: PageQuery,
   text: (one: T) => string,

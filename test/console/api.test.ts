@@ -191,6 +191,27 @@ describe("/api/v1", () => {
     ).toBe(true);
   });
 
+  test("the log's messages by filter and by client", async () => {
+    const publisher = await deviceOf(one, "publisher");
+    const reader = await deviceOf(one, "reader", 1);
+    await reader.subscribe(["held/#", "held/+"], { qos: 1 });
+    for (let i = 0; i < 5; i++) await publisher.publish("held/1", "x".repeat(100), { qos: 1 });
+    const shares = async (path: string) => (await ui.json("GET", `/api/v1${path}`)).json["items"] as object[];
+    const held = { messages: 5, bytes: expect.any(Number) };
+    expect(await shares("/log/filters?search=held")).toEqual([
+      { filter: "held/#", ...held },
+      { filter: "held/+", ...held },
+    ]);
+    const [share] = (await shares("/log/clients?search=publisher")) as { bytes: number }[];
+    expect(share).toMatchObject({ client_id: "publisher", messages: 5 });
+    expect(share!.bytes).toBeGreaterThan(500);
+    expect(await shares("/log/clients")).toContainEqual(expect.objectContaining({ client_id: null }));
+    const summary = (await ui.json("GET", "/api/v1/client?id=reader")).json;
+    expect(summary).toMatchObject({ session_bytes: expect.any(Number), unsent_bytes: 0 });
+    publisher.cut();
+    reader.cut();
+  });
+
   test("lag: what a subscription owes, and its cursor", async () => {
     const slow = await deviceOf(one, "slow", 1);
     await slow.subscribe("lag", { qos: 1 });
