@@ -284,17 +284,15 @@ export class View {
 
   private group(group: ShareGroup) {
     const lag = lagOf(this.router.log, group.subscription);
+    const members = group.members.filter(isClient);
     return {
       group: group.key,
-      members_total: group.members.length,
-      members: group.members
-        .filter(isClient)
-        .slice(0, MEMBERS_MAX)
-        .map(({ session, options }) => ({
-          client_id: session.clientIdentifier,
-          qos: options.qos,
-          connected: session.port !== null,
-        })),
+      members_total: members.length,
+      members: members.slice(0, MEMBERS_MAX).map(({ session, options }) => ({
+        client_id: session.clientIdentifier,
+        qos: options.qos,
+        connected: session.port !== null,
+      })),
       returned: group.returned.length,
       lag_messages: lag.messages + group.returned.length,
       lag_bytes: lag.bytes,
