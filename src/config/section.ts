@@ -114,8 +114,10 @@ export function unknownKey(document: Document, path: Path, keys: Keys, children:
   const name = path[path.length - 1];
   assert(typeof name === "string", "a key's path ends in its name");
   const home = SECTIONS.find((section) => section.keys !== keys && Object.hasOwn(section.keys, name));
-  const meant = nearest(name, [...Object.keys(keys), ...children]);
-  let hint = `; known here: ${[...Object.keys(keys), ...children].join(", ")}`;
+  const known = [...Object.keys(keys), ...children];
+  const longer = known.filter((one) => one.startsWith(name));
+  const meant = longer.length === 1 ? longer[0] : nearest(name, known);
+  let hint = `; known here: ${known.join(", ")}`;
   if (meant !== undefined) hint = `; did you mean ${meant}?`;
   else if (home !== undefined)
     hint = `; it belongs ${home.title === "" ? "above the first section" : `in ${home.title}`}`;

@@ -206,6 +206,7 @@ test("what does not fit together is a problem, what has no effect a warning", ()
     ],
     [listen("v4.1", "sniff = true"), "sniff: unknown key; it belongs in [mqtt.N]"],
     [listen("v4.1", 'path = "/x"'), "path: unknown key"],
+    [listen("v4.1", `[v4.1.tls]\n${TLS}\nkey = "/x"`), "key: unknown key; did you mean keypath?"],
     [listen("ws.1", 'path = "mqtt"'), '[ws.1] path = "mqtt": must be a path'],
     [
       '[v4.1]\nlisten = "unix:/x"\n[v5.1]\nlisten = "unix:/x"',
