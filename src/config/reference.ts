@@ -9,7 +9,7 @@ import { ROUTER_KEYS, SECTIONS } from "./keys.ts";
 import { CONNECTION_KEYS, LISTENER_KEYS } from "./listenerKeys.ts";
 import { sizeText, STRATEGIES } from "./values.ts";
 
-const HELP_LINE_MAX = 120;
+const HELP_LINE_MAX = 100;
 
 /** Keys that do something. */
 function liveKeys(keys: Keys): [string, Key][] {
@@ -242,11 +242,12 @@ const PACKAGE_HEAD = `# Millrace's configuration, as the package brings it: for 
 #   millrace check-config /etc/millrace/millrace.toml && systemctl reload millrace
 `;
 
-/** The Debian package's millrace.toml: the sample, but for this machine alone, with the line that opens each listener. */
+/** The Debian package's millrace.toml: the sample for this machine alone, with the line that opens each listener. */
 export function localToml(): string {
   const [head = "", ...keys] = sampleToml().split("\n#\n");
   const local = keys.join("\n#\n").replaceAll(/^listen = "0\.0\.0\.0:(\d+)"$/gm, (open, port) => {
-    return `listen = "127.0.0.1:${port}"\n# For other machines too, once there are users: see the head of this file\n# ${open}`;
+    const note = "For other machines too, once there are users: see the head of this file";
+    return `listen = "127.0.0.1:${port}"\n# ${note}\n# ${open}`;
   });
   assert(head === SAMPLE_HEAD.split("\n")[0] && local.includes("127.0.0.1"), "the sample has one head");
   return `${PACKAGE_HEAD}#\n${local}`;

@@ -123,6 +123,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   certpath: `"${second.cert}"`,
   keypath: `"${second.key}"`,
   capath: at("ca"),
+  ca_file: at("ca"),
   crlpath: `"${authority.revoke([])}"`,
   public_key_file: `"${first.cert}"`,
   jwks_file: at("jwks"),
