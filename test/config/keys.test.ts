@@ -125,7 +125,8 @@ const PLACES: readonly Place[] = [
   {
     keys: AUTH_JWT_KEYS,
     label: "[auth.jwt] ",
-    file: (line) => `${ONE_LISTENER}\n[auth.jwt]\n${/^(?!ca_)\w+_(?:file|url) /.test(line) ? "" : JWT}\n${line}`,
+    file: (line) =>
+      `${ONE_LISTENER}\n[auth.jwt]\n${/^(?!ca_)\w+_(?:file|url) /.test(line) ? "" : JWT}\n${line}`,
   },
   {
     keys: AUTH_HTTP_KEYS,
