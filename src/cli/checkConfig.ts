@@ -7,16 +7,17 @@ import { findConfig } from "../config/find.ts";
 import type { Globals } from "./subcommand.ts";
 
 const HELP = `
-Prints every key in force, with the line or the environment variable that set it. Secrets are not shown.
-Warnings go to stderr. FILE is looked for as with --config; without one it is what --config names, else the
-demo inside the program.
-
-Exit status: 0 the broker would take it; 1 it would not, and stderr says why, each problem with its line.
+Prints every key in force, with the line or the environment variable that set it. Secrets are not
+shown. Warnings go to stderr. FILE is looked for as with --config; without one it is what --config
+names, else the demo inside the program.
 
 Examples:
   millrace check-config /etc/millrace.toml
   millrace check-config new.toml > /dev/null && systemctl reload millrace
   MILLRACE__ROUTER__MEMORY=1GiB millrace check-config | grep memory
+
+Exit status: 0 the broker would take it; 1 it would not, and stderr says why, each problem with its
+line.
 `;
 
 export function register(command: Command, globals: () => Globals): void {

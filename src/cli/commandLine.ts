@@ -31,11 +31,12 @@ Examples:
   millrace pub -t plant/1/state -m running
   millrace bench fan-out -n 100               how fast is it here?
 
-A configuration is looked for as given, then in config/ of the current folder, then in config/ of the
-program's folder. demo.toml, when it is nowhere, is the one inside the program.
+A configuration is looked for as given, then in config/ of the current folder, then in config/ of
+the program's folder. demo.toml, when it is nowhere, is the one inside the program.
 
-Exit status: 0 stopped by SIGINT or SIGTERM; 1 a wrong option or configuration, or an address that cannot be
-listened on; 70 a fault of the program; 130 or 143 a second SIGINT or SIGTERM while stopping.
+Exit status: 0 stopped by SIGINT or SIGTERM; 1 a wrong option or configuration, or an address that
+cannot be listened on; 70 a fault of the program; 130 or 143 a second SIGINT or SIGTERM while
+stopping.
 
 millrace COMMAND --help tells a command's options and its exit status.
 `;
@@ -43,7 +44,7 @@ const KEYS_HINT = "millrace --help, in full, lists the keys of the configuration
 /** Levels by how often -v is given. */
 const VERBOSE: readonly LogSetting[] = ["info", "debug", "trace", "all"];
 /** Columns of help where there is no terminal to ask. */
-const HELP_WIDTH = 110;
+const HELP_WIDTH = 100;
 
 /**
  * Reads the arguments after the program's name. Resolves with what the broker is to run with. Runs a subcommand,

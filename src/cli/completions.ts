@@ -18,6 +18,8 @@ For good:
   millrace completions bash > ~/.local/share/bash-completion/completions/millrace
   millrace completions zsh > "\${fpath[1]}/_millrace"
   millrace completions fish > ~/.config/fish/completions/millrace.fish
+
+Exit status: 0; 1 for another shell.
 `;
 
 export function register(command: Command): void {

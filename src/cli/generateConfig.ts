@@ -8,6 +8,8 @@ const HELP = `
 Examples:
   millrace generate-config -o millrace.toml
   millrace generate-config | less
+
+Exit status: 0 it is there; 1 it could not be written, or the file is there already.
 `;
 
 export function register(command: Command): void {

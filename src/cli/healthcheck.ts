@@ -37,10 +37,10 @@ interface Probe {
 const ALIVE_CODES: ReadonlySet<number> = new Set([4, 5, 0x86, 0x87, 0x8a, 0x8c]);
 
 const HELP = `
-Without an address it takes the first listener of the configuration that --config or MILLRACE_CONFIG names, else of
-the broker that runs beside it, whatever that was started with: in a container this needs no argument. Certificates
-are unchecked, as they are this machine's own. A broker that wants a user name and is not given the right one is
-healthy too.
+Without an address it takes the first listener of the configuration that --config or MILLRACE_CONFIG
+names, else of the broker that runs beside it, whatever that was started with: in a container this
+needs no argument. Certificates are unchecked, as they are this machine's own. A broker that wants a
+user name and is not given the right one is healthy too.
 
 Examples:
   millrace --config /etc/millrace.toml healthcheck

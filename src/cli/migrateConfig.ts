@@ -10,20 +10,23 @@ import { CommandError } from "./end.ts";
 import { type OutputOptions, writeOutput } from "./output.ts";
 
 const HELP = `
-Takes every syntax that rumqttd has had. The new file goes to stdout or, with -o, into a file with the old one's
-permissions, for passwords go with it. Each line that changed says at its end what it was. What has no
-equivalent is a comment in the new file and a warning on stderr, with the old file's line.
+Takes every syntax that rumqttd has had. The new file goes to stdout or, with -o, into a file with
+the old one's permissions, for passwords go with it. Each line that changed says at its end what it
+was. What has no equivalent is a comment in the new file and a warning on stderr, with the old
+file's line.
 
-The new file is checked as check-config does, with the certificates, users and rules that it names: what is missing
-is told with what to do. It is written all the same, so that it can be made on another machine.
-
-Exit status: 0 the broker would start with the new file; 2 it is written, but the broker would not start with it here,
-and stderr says why; 1 there is no new file: the old one could not be read, or nothing could be written.
+The new file is checked as check-config does, with the certificates, users and rules that it names:
+what is missing is told with what to do. It is written all the same, so that it can be made on
+another machine.
 
 Examples:
   millrace migrate-config rumqttd.toml -o millrace.toml
   millrace migrate-config --from mosquitto /etc/mosquitto/mosquitto.conf -o millrace.toml
   millrace migrate-config rumqttd.conf | less
+
+Exit status: 0 the broker would start with the new file; 2 it is written, but the broker would not
+start with it here, and stderr says why; 1 there is no new file: the old one could not be read, or
+nothing could be written.
 `;
 
 interface Options extends OutputOptions {

@@ -1,8 +1,7 @@
 // `millrace passwd FILE USER`: adds, changes and deletes users of a password file.
 
 import { existsSync } from "node:fs";
-import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { FileError, isFileUserName, parsePasswordFile, withoutUser, withUser } from "../auth/passwordFile.ts";
 import { changeFile, FileLocked } from "../auth/passwordFileStore.ts";
 import { HASH_NAMES, type HashName, hashPassword } from "../auth/passwordHash.ts";
@@ -19,7 +18,8 @@ interface Flags {
 }
 
 const HELP = `
-The password is asked for twice and not shown; where standard input is no terminal it is its first line.
+The password is asked for twice and not shown; where standard input is no terminal it is its first
+line.
 
 Hashes:
   argon2id        the strongest of these; the default
@@ -36,8 +36,8 @@ Examples:
   millrace passwd -D users bob
   millrace passwd --hash pbkdf2-sha512 users carl      for mosquitto and Millrace
 
-The file is replaced in one step, its mode and owner stay; a new one is for its owner alone. A running broker takes
-the change on SIGHUP or by itself.
+The file is replaced in one step, its mode and owner stay; a new one is for its owner alone. A
+running broker takes the change on SIGHUP or by itself.
 
 Exit status: 0 done; 1 nothing was changed, and standard error says why; 130 interrupted.
 `;
@@ -49,7 +49,12 @@ export function register(command: Command): void {
     .option("-b, --password <password>", "the password; other users of this machine may see it")
     .option("-c, --create", "make the file; it must not be there yet")
     .option("-D, --delete", "delete the user")
-    .option("--hash <names>", `one or more of ${HASH_NAMES.join(", ")}`, hashNames, ["argon2id"])
+    .addOption(
+      new Option("--hash <names>", "one or more, commas between them")
+        .choices(HASH_NAMES)
+        .argParser(hashNames)
+        .default(["argon2id"], "argon2id"),
+    )
     .option("--iterations <count>", "for pbkdf2-sha512 (210000) and scram-sha-… (15000)", iterationCount)
     .addHelpText("after", HELP)
     .action(async (file: string, user: string, flags: Flags) => {

@@ -38,16 +38,16 @@ const DELAY_S_MAX = 86_400;
 
 const EXAMPLES = `
 Examples:
-  millrace pub -t plant/1/state -m running                    one message
-  millrace pub -t plant/1/state -m running -q 1 -r            acknowledged by the broker, and retained
-  sensor | millrace pub -t plant/1/heat -l                    a message for each line
-  millrace pub -t plant/1/image -f picture.jpg                the contents of a file
-  millrace pub -t plant/1/state -n -r                         clears the retained message
-  millrace pub -L mqtts://anna@broker/plant/1/state -m stop   TLS; the password is in MILLRACE_PASSWORD
-  millrace pub -t a -m b -D publish user-property unit °C     an MQTT 5 property
+  millrace pub -t plant/1/state -m running                   one message
+  millrace pub -t plant/1/state -m running -q 1 -r           acknowledged, and retained
+  sensor | millrace pub -t plant/1/heat -l                   a message for each line
+  millrace pub -t plant/1/image -f picture.jpg               the contents of a file
+  millrace pub -t plant/1/state -n -r                        clears the retained message
+  millrace pub -t plant/1/heat -m 21 -D publish user-property unit °C    an MQTT 5 property
+  millrace pub -L mqtts://anna@broker/plant/1/state -m stop  TLS, the password in MILLRACE_PASSWORD
 
-Exit status: 0 published, and with QoS 1 and 2 acknowledged; 1 a wrong option, or no connection; 7 the connection
-was lost; else the code with which the broker refused the connection or a message.
+Exit status: 0 published, and with QoS 1 and 2 acknowledged; 1 a wrong option, or no connection;
+7 the connection was lost; else the code with which the broker refused the connection or a message.
 `;
 
 export function rewrite(args: readonly string[]): string[] {

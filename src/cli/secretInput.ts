@@ -1,18 +1,22 @@
 // A secret from whoever runs the program: typed twice on a terminal that does not show it, or a line of standard input.
 
-import { CommandError } from "./end.ts";
+import { CommandError, EXIT_INTERRUPTED } from "./end.ts";
 
 /** As long as a password can be in MQTT. */
 const BYTES_MAX = 65_535;
-const INTERRUPTED = 130;
 
 /** Throws CommandError. */
 export async function readSecret(what: string): Promise<string> {
   if (!process.stdin.isTTY) return await firstLine();
-  const first = await typed(`${what}: `);
-  const again = await typed(`${what}, again: `);
-  if (first !== again) throw new CommandError("the two are not the same; nothing was changed");
-  return first;
+  const terminal = new SilentTerminal();
+  try {
+    const first = await terminal.ask(`${what}: `);
+    const again = await terminal.ask(`${what}, again: `);
+    if (first !== again) throw new CommandError("the two are not the same; nothing was changed");
+    return first;
+  } finally {
+    terminal.close();
+  }
 }
 
 async function firstLine(): Promise<string> {
@@ -29,37 +33,50 @@ async function firstLine(): Promise<string> {
   return line.replace(/\r$/, "");
 }
 
-/** One line from the terminal, which shows nothing of it. */
-function typed(prompt: string): Promise<string> {
-  const { stdin, stderr } = process;
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  let text = "";
-  const end = (): void => {
-    stdin.off("data", take);
-    stdin.setRawMode(false);
-    stdin.pause();
-    stderr.write("\n");
+/**
+ * The terminal, which shows nothing of what is typed from here to close(): also not what is typed before it is asked for.
+ */
+class SilentTerminal {
+  /** Typed, and not asked for yet. */
+  private typed: string[] = [];
+  private wake: () => void = () => {};
+  private readonly decoder = new TextDecoder();
+  private readonly take = (chunk: Buffer): void => {
+    this.typed.push(...this.decoder.decode(chunk, { stream: true }));
+    this.wake();
   };
-  const take = (chunk: Buffer): void => {
-    for (const character of chunk.toString("utf8")) {
-      if (character === "\r" || character === "\n" || character === "\u0004") {
-        end();
-        resolve(text);
-        return;
-      }
-      if (character === "\u0003") {
-        end();
-        reject(new CommandError("interrupted; nothing was changed", INTERRUPTED));
-        return;
-      }
-      if (character === "\u007f" || character === "\b") text = [...text].slice(0, -1).join("");
-      else if (character === "\u0015") text = "";
-      else text += character;
+
+  constructor() {
+    process.stdin.setRawMode(true);
+    process.stdin.on("data", this.take);
+    process.stdin.resume();
+  }
+
+  /** Resolves with a line. Rejects with CommandError on Ctrl-C. */
+  async ask(prompt: string): Promise<string> {
+    process.stderr.write(prompt);
+    const line: string[] = [];
+    for (;;) {
+      const character = this.typed.shift();
+      if (character === undefined) {
+        await new Promise<void>((resolve) => {
+          this.wake = resolve;
+        });
+      } else if (character === "\r" || character === "\n" || character === "\u0004") {
+        process.stderr.write("\n");
+        return line.join("");
+      } else if (character === "\u0003") {
+        process.stderr.write("\n");
+        throw new CommandError("interrupted; nothing was changed", EXIT_INTERRUPTED);
+      } else if (character === "\u007f" || character === "\b") line.pop();
+      else if (character === "\u0015") line.length = 0;
+      else line.push(character);
     }
-  };
-  stderr.write(prompt);
-  stdin.setRawMode(true);
-  stdin.on("data", take);
-  stdin.resume();
-  return promise;
+  }
+
+  close(): void {
+    process.stdin.off("data", this.take);
+    process.stdin.setRawMode(false);
+    process.stdin.pause();
+  }
 }

@@ -44,25 +44,26 @@ const NOTHING = Buffer.alloc(0);
 
 const HELP = `
 Formats, for -F:
-  %t topic   %p payload   %l its length   %x %X in hexadecimal   %q QoS   %r retained   %m packet identifier
-  %I time, ISO 8601   %U seconds since 1970   @H @M @S ... what strftime(3) makes of it, @N nanoseconds
+  %t topic   %q QoS   %r retained   %m packet identifier
+  %p payload   %l its length   %x %X in hexadecimal
+  %I time, ISO 8601   %U seconds since 1970   @H @M @S ... as strftime(3) has it   @N nanoseconds
   %j the message as JSON, %J the same with a payload that is JSON (--pretty lays it out)
-  %C content type   %D correlation data   %E expiry interval   %F payload format   %P user properties
-  %R response topic   %S subscription identifiers   %A topic alias   (MQTT 5)
+  %C content type   %D correlation data   %E expiry interval   %F payload format   (MQTT 5)
+  %P user properties   %R response topic   %S subscription identifiers   %A topic alias   (MQTT 5)
   %% @@ \\\\ themselves   \\n \\t \\r \\v \\a \\e \\0 characters   %-20t %020l widths   %.8t at most
 
 Examples:
-  millrace sub -t 'plant/#' -v                          topic and payload, until Ctrl-C
-  millrace sub -t 'plant/+/state' -C 1 -W 5             the first message; exit status 27 if none comes in 5 s
-  millrace sub -t '#' -T 'noise/#' -F '%I %-20t %p'     with the time, and without some topics
-  millrace sub -t 'plant/#' -F %j | jq .                JSON, a line for each message
-  millrace sub -t jobs -q 1 -c -i worker-1 -E           makes a session that collects messages, and ends
-  millrace sub -t '#' --retained-only --remove-retained clears what is retained, until the first live message
-  millrace sub -L wss://anna@broker/mqtt -t a           WebSocket; the password is in MILLRACE_PASSWORD
+  millrace sub -t 'plant/#' -v                            topic and payload, until Ctrl-C
+  millrace sub -t 'plant/+/state' -C 1 -W 5               the first message, if it comes within 5 s
+  millrace sub -t '#' -T 'noise/#' -F '%I %-20t %p'       with the time, and without some topics
+  millrace sub -t 'plant/#' -F %j | jq .                  JSON, a line for each message
+  millrace sub -t jobs -q 1 -c -i worker-1 -E             makes a session that collects, and ends
+  millrace sub -t '#' --retained-only --remove-retained   clears all, until a live message comes
+  millrace sub -L wss://anna@broker/mqtt -t a             WebSocket, password in MILLRACE_PASSWORD
 
-Exit status: 0 ended by -C, -E, --retained-only, SIGINT, SIGTERM, or by who reads the output; 1 a wrong option, or no
-connection; 7 the connection was lost for good; 27 by -W; else the code with which the broker refused the connection
-or a subscription.
+Exit status: 0 ended by -C, -E, --retained-only, SIGINT, SIGTERM, or by who reads the output; 1 a
+wrong option, or no connection; 7 the connection was lost for good; 27 by -W; else the code with
+which the broker refused the connection or a subscription.
 `;
 
 export function rewrite(args: readonly string[]): string[] {

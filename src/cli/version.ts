@@ -3,6 +3,14 @@
 import type { Command } from "commander";
 import { COMMIT, VERSION } from "../base/version.ts";
 
+const HELP = `
+Examples:
+  millrace version
+  millrace version --json | jq -r .commit
+
+Exit status: 0.
+`;
+
 /** One line: version, commit if the build named it, Bun's version, platform. */
 export function versionText(): string {
   const commit = COMMIT === undefined ? "" : ` (${COMMIT})`;
@@ -10,7 +18,8 @@ export function versionText(): string {
 }
 
 export function register(command: Command): void {
-  command.option("--json", "as JSON").action(({ json }: { json?: true }) => {
+  command.option("--json", "as JSON").addHelpText("after", HELP);
+  command.action(({ json }: { json?: true }) => {
     const fields = {
       version: VERSION,
       commit: COMMIT ?? null,

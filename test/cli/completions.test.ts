@@ -1,7 +1,7 @@
 // `millrace completions`: scripts that the shells themselves read and act on, where they are installed.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SUBCOMMANDS } from "../../src/cli/subcommands.ts";
@@ -12,6 +12,8 @@ type Shell = (typeof SHELLS)[number];
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-completions-"));
 const file = (shell: Shell): string => join(folder, `millrace.${shell}`);
+const inner = join(folder, "inner");
+mkdirSync(inner);
 const wanted = join(folder, "wanted.bin");
 writeFileSync(wanted, "");
 
@@ -68,6 +70,12 @@ const rows: readonly (readonly [words: string[], some: string[], none: string[]]
   [["-v", "pub", "--qos", ""], ["0", "1", "2"], ["--retain"]],
   [["sub", "--retain"], ["--retained-only", "--retain-as-published"], ["--repeat"]],
   [["sub", "-V", ""], ["5", "3.1.1", "3.1"], []],
+  [["pub", "--tls-version", ""], ["tlsv1.3", "tlsv1.2"], ["pem"]],
+  [["pub", "--p"], ["--proxy", "--port", "--pw"], ["--psk"]],
+  [["sub", "--capath", join(folder, "in")], [inner], []],
+  [["sub", "--cafile", join(folder, "want")], [wanted], []],
+  [["migrate-config", "--from", ""], ["rumqttd", "mosquitto"], []],
+  [["passwd", "--hash", "s"], ["sha512", "scram-sha-256"], ["argon2id"]],
   [["bench", "f"], ["fan-out", "fan-in"], ["pairs"]],
   [["completions", ""], [...SHELLS], []],
   [["pub", "-f", join(folder, "want")], [wanted], []],
@@ -78,7 +86,7 @@ for (const shell of ["bash", "fish"] as const) {
   describe.skipIf(Bun.which(shell) === null)(shell, () => {
     for (const [words, some, none] of rows) {
       test(`millrace ${words.join(" ").replace(folder, "…")}`, () => {
-        const offered = offers[shell](words);
+        const offered = offers[shell](words).map((word) => word.replace(/\/$/, ""));
         for (const word of some) expect(offered).toContain(word);
         for (const word of none) expect(offered).not.toContain(word);
       });

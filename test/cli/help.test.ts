@@ -7,7 +7,7 @@ import { GROUPS } from "../../src/cli/subcommand.ts";
 import { SUBCOMMANDS } from "../../src/cli/subcommands.ts";
 import { MILLRACE, runTool, TOOL_TIMEOUT_MS } from "./tool.ts";
 
-const COLUMNS_MAX = 120;
+const COLUMNS_MAX = 100;
 
 async function said(...args: readonly string[]): Promise<string> {
   const { status, stdout, stderr } = await runTool([...MILLRACE, ...args]);
@@ -24,6 +24,7 @@ test(
       expect(short).toMatch(new RegExp(`^  ${name} +${summary.replaceAll(/[()']/g, ".")}$`, "m"));
     expect(short).not.toContain("max_connections");
     expect(long).toContain("max_connections");
+    for (const line of long.split("\n")) expect(line.length).toBeLessThanOrEqual(COLUMNS_MAX);
     expect(long).toStartWith(short.slice(0, short.indexOf("millrace --help, in full")));
   },
   TOOL_TIMEOUT_MS,
@@ -58,7 +59,9 @@ describe("each command", () => {
       expect(help).toStartWith(`Usage: millrace ${subcommand.name}`);
       for (const line of help.split("\n")) expect(line.length).toBeLessThanOrEqual(COLUMNS_MAX);
       for (const option of command.options) expect(option.hidden || option.description !== "").toBe(true);
-      if (subcommand.group === "Clients") expect(help).toContain("Exit status: 0 ");
+      expect(help).toContain(subcommand.name === "completions" ? "\nFor good:\n" : "\nExamples:\n");
+      expect(help).toMatch(/\n\nExit status: 0[\s\S]*\n$/);
+      expect(help).not.toContain("\x1b");
     });
   }
 });

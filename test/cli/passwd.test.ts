@@ -19,6 +19,9 @@ import { parsePasswordFile } from "../../src/auth/passwordFile.ts";
 import { matches } from "../../src/auth/passwordHash.ts";
 import { ROOT } from "./program.ts";
 
+/** Hashing is slow by intent, and each run is a process. */
+const TIMEOUT_MS = 60_000;
+
 let folder = "";
 let serial = 0;
 
@@ -137,8 +140,9 @@ describe("millrace passwd", () => {
   });
 
   const script = Bun.which("script");
-  test.skipIf(script === null)("asks twice on a terminal and shows nothing of it", async () => {
-    const file = newFile("");
+
+  /** Runs it on a terminal, types each line when the next prompt is shown; what the terminal showed, and the status. */
+  async function typed(file: string, lines: readonly string[]): Promise<{ shown: string; status: number }> {
     const command = [
       process.execPath,
       join(ROOT, "src/main.ts"),
@@ -153,20 +157,46 @@ describe("millrace passwd", () => {
       stdout: "pipe",
       stderr: "ignore",
     });
+    const rest = [...lines];
     let shown = "";
-    let asked = 0;
+    let prompts = 0;
     for await (const chunk of child.stdout) {
       shown += Buffer.from(chunk).toString();
-      if (asked < (shown.match(/: $|: (?=\r?\n)/g)?.length ?? 0)) {
-        asked++;
-        child.stdin.write("secreX\u007ft\r");
-        child.stdin.flush();
+      for (; prompts < shown.split(/alice(?:, again)?: /).length - 1; prompts++) {
+        child.stdin.write(rest.shift() ?? "");
+        await child.stdin.flush();
       }
     }
-    expect(await child.exited).toBe(0);
-    expect(shown).toContain("Password of alice: ");
-    expect(shown).toContain("Password of alice, again: ");
-    expect(shown).not.toContain("secre");
-    expect(await isPassword(file, "alice", "secret")).toBe(true);
-  });
+    return { shown, status: await child.exited };
+  }
+
+  const onTerminal = test.skipIf(script === null);
+  onTerminal(
+    "asks twice on a terminal and shows nothing of it",
+    async () => {
+      const file = newFile("");
+      const { shown, status } = await typed(file, ["secreX\u007ft\r", "secret\r"]);
+      expect(status).toBe(0);
+      expect(shown).toContain("Password of alice: ");
+      expect(shown).toContain("Password of alice, again: ");
+      expect(shown).not.toContain("secre");
+      expect(await isPassword(file, "alice", "secret")).toBe(true);
+    },
+    TIMEOUT_MS,
+  );
+
+  onTerminal(
+    "takes what was typed ahead, two that differ for a mistake, and Ctrl-C for an end",
+    async () => {
+      const file = newFile("");
+      expect((await typed(file, ["secret\rsecret\r"])).status).toBe(0);
+      expect(await isPassword(file, "alice", "secret")).toBe(true);
+      const differing = await typed(file, ["one\r", "other\r"]);
+      expect([differing.status, differing.shown]).toEqual([1, expect.stringContaining("are not the same")]);
+      const ended = await typed(file, ["one\r", "on\u0003"]);
+      expect([ended.status, ended.shown]).toEqual([130, expect.stringContaining("interrupted; nothing was")]);
+      expect(await isPassword(file, "alice", "secret")).toBe(true);
+    },
+    TIMEOUT_MS,
+  );
 });
