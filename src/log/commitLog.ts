@@ -109,7 +109,7 @@ export class CommitLog {
     last.newer = next;
     this.active = next;
     this.release();
-    this.owner.rolled(this.freeBytes / this.budget.bytesMax);
+    this.owner.rolled(this.freeShare);
     return true;
   }
 
@@ -315,6 +315,11 @@ export class CommitLog {
   /** Budget that live segments leave. */
   get freeBytes(): number {
     return this.budget.bytesMax - this.budget.used + this.pool.length * (this.pool[0]?.cost ?? 0);
+  }
+
+  /** Of the budget, 0..1. */
+  get freeShare(): number {
+    return this.freeBytes / this.budget.bytesMax;
   }
 
   /** Segments in use, for metrics and tests. */

@@ -20,6 +20,9 @@ export class RecordMarks {
   private count = 0;
   /** Neighbours are marked one after another: where the last one was. */
   private index = 0;
+  /** Offsets [from, to) lie in the segments. */
+  from = 0;
+  to = 0;
 
   constructor(segmentBytes: number, segmentRuns: number) {
     this.marks = Array.from({ length: MARKED_SEGMENTS }, () => new SegmentMarks(segmentBytes, segmentRuns));
@@ -29,6 +32,9 @@ export class RecordMarks {
   begin(segments: readonly Segment[]): void {
     this.count = segments.length;
     this.index = 0;
+    this.from = segments[0]!.baseOffset;
+    const { baseOffset, recordCount } = segments.at(-1)!;
+    this.to = baseOffset + recordCount;
     segments.forEach((segment, index) => {
       this.marks[index]!.begin(segment);
     });
@@ -36,6 +42,7 @@ export class RecordMarks {
 
   /** Marks the record; one that lies in none of the segments is left out. */
   mark(offset: Offset): void {
+    if (offset < this.from || offset >= this.to) return;
     if (!this.marks[this.index]!.covers(offset)) this.index = this.find(offset);
     this.marks[this.index]!.mark(offset);
   }

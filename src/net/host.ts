@@ -100,6 +100,7 @@ export class Host implements ConnectionHost {
     const { handshakesMax = HANDSHAKES_MAX, descriptorsMax = Number.POSITIVE_INFINITY } = options;
     this.router = router;
     this.residues = new Residues(router.budgets.residue, router.clock, () => listener.pressed());
+    router.replays.pressed = () => listener.pressed();
     this.lastTickMs = router.clock.nowMs();
     this.listener = listener;
     this.identifierPrefix = identifierPrefix;
@@ -270,6 +271,6 @@ export class Host implements ConnectionHost {
   get isPressed(): boolean {
     if (this.paused.size > 0 || this.overdrawn.size > 0 || this.residues.isPressed) return true;
     if (this.lobby.gate.waitingCount > 0) return true;
-    return this.router.pacing.pacedFilters > 0;
+    return this.router.isPressed;
   }
 }

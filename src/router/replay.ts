@@ -25,6 +25,8 @@ const PART_MESSAGES = 512;
 const REPLAY_COST = 512;
 /** Slots looked at in one turn. */
 const PART_SLOTS = 65_536;
+/** While less of the log is free one part is copied at a time: the replays of many leave room for what is published. */
+const FREE_SHARE = 1 / 4;
 
 export class Replays {
   private readonly log: CommitLog;
@@ -34,6 +36,11 @@ export class Replays {
   private readonly budget: Budget;
   private readonly routes = new WeakMap<Subscription, Route>();
   private nextRoute = -16;
+  /** Sessions whose next part waits for room or its turn, longest waiting first. */
+  private readonly waiting = new Set<Session>();
+  private mayCopyOne = true;
+  /** Parts wait: retry() is to be called every few milliseconds. */
+  pressed: () => void = () => {};
   /** The run that is being staged. */
   private readonly run = { bytes: 0, count: 0, frameMax: 0, runClass: -1, time: 0 };
   private readonly record: RetainedRecord = {
@@ -103,19 +110,51 @@ export class Replays {
     this.more(session);
   }
 
-  /** Copies the next part if the reader has taken the last one. False when the log has no room: try again later. */
+  /** Copies the next part if the reader has taken the last one. False: it waits, and its reader is woken later. */
   more(session: Session): boolean {
     while (session.replays.length > 0 && (session.inbox === null || session.inbox.segment === null)) {
       const replay = session.replays[0]!;
-      if (!this.part(session, replay)) return false;
+      if (!this.mayCopy() || !this.part(session, replay)) return this.wait(session);
       if (replay.slot < replay.end) {
         if (session.inbox?.segment) return true;
-        continue;
+        return this.wait(session);
       }
       session.replays.shift();
       session.refund(this.budget, replay.cost);
     }
     return true;
+  }
+
+  get isWaiting(): boolean {
+    return this.waiting.size > 0;
+  }
+
+  get isShort(): boolean {
+    return this.log.freeShare < FREE_SHARE;
+  }
+
+  /** Every few milliseconds while parts wait: calls `wake` for those that may go on. */
+  retry(wake: (session: Session) => void): void {
+    this.mayCopyOne = true;
+    for (const session of [...this.waiting]) {
+      this.waiting.delete(session);
+      if (session.port === null || session.replays.length === 0) continue;
+      wake(session);
+      if (this.isShort) return;
+    }
+  }
+
+  private mayCopy(): boolean {
+    if (!this.isShort) return true;
+    const { mayCopyOne } = this;
+    this.mayCopyOne = false;
+    return mayCopyOne;
+  }
+
+  private wait(session: Session): false {
+    this.waiting.add(session);
+    this.pressed();
+    return false;
   }
 
   /** Copies one part, neighbours of one class and time as one run. False when the log has no room. */

@@ -34,6 +34,9 @@ const ACKNOWLEDGE_MS = 5_000;
 const READERS_PER_TICK = 65_536;
 const STRETCHES_PER_TICK = 10_000;
 
+/** So long the whole log is not looked through again after there was nothing to gain. */
+const IN_VAIN_MS = 5;
+
 const EVERYTHING = Number.POSITIVE_INFINITY;
 
 export class Retention implements CleanerOwner {
@@ -50,6 +53,7 @@ export class Retention implements CleanerOwner {
   private round: Iterator<Reader> | null = null;
   private readonly debt: Debt;
   private readonly retentionByFilter: ReadonlyMap<string, number>;
+  private inVainMs = Number.NEGATIVE_INFINITY;
   /** Kept for the cleaner, so that it can work when nothing else is free. */
   private spare: Segment | null;
 
@@ -81,8 +85,10 @@ export class Retention implements CleanerOwner {
     return this.cleaner.rewrites;
   }
 
-  /** Frees at least one segment; false when everything that is left must stay. */
+  /** Frees at least one segment; false when everything that is left must stay, or had to a moment ago. */
   makeRoom(): boolean {
+    const now = this.clock.nowMs();
+    if (now - this.inVainMs < IN_VAIN_MS) return false;
     const oldest = this.log.oldest;
     this.boundReaders(oldest);
     if (this.releasedPast(oldest)) return true;
@@ -92,7 +98,16 @@ export class Retention implements CleanerOwner {
     this.shrinkQueues(oldest);
     if (this.releasedPast(oldest) || this.clean()) return true;
     this.condemn(oldest);
+    this.inVainMs = now;
     return false;
+  }
+
+  /** Rewrites sparse old segments before the log is full; there may be none. */
+  tidy(): void {
+    const now = this.clock.nowMs();
+    if (now - this.inVainMs < IN_VAIN_MS) return;
+    this.log.release();
+    if (!this.clean()) this.inVainMs = now;
   }
 
   /**

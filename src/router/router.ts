@@ -130,6 +130,14 @@ export class Router implements LogOwner {
   relax(): void {
     this.retention.closeCondemned();
     this.checkPacing();
+    if (!this.replays.isWaiting) return;
+    if (this.replays.isShort) this.retention.tidy();
+    this.replays.retry(({ reader }) => this.ready.push(reader));
+  }
+
+  /** relax() has work: it is to be called every few milliseconds. */
+  get isPressed(): boolean {
+    return this.pacing.pacedFilters > 0 || this.replays.isWaiting;
   }
 
   private afterTurn(): void {
@@ -215,9 +223,6 @@ export class Router implements LogOwner {
     this.sessions.tick();
     this.acknowledgements.tick();
     this.retention.tick(this.sessions.all());
-    for (const session of this.sessions.all()) {
-      if (session.port !== null && session.replays.length > 0) this.ready.push(session.reader);
-    }
   }
 
   floorOf(pinned: Pinned): Segment | null {

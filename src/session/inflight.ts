@@ -213,11 +213,13 @@ export class Inflight {
   /** Marks the messages whose bytes are still needed. */
   mark(marks: RecordMarks): void {
     const slab = this.slab;
+    const { from, to } = marks;
     for (let block = this.head; block !== NONE; block = slab.next[block]!) {
       for (let at = block * BLOCK; at < (block + 1) * BLOCK; at++) {
+        const offset = slab.offsets[at]! as Offset;
+        if (offset < from || offset >= to) continue;
         const state = slab.states[at]!;
-        if (state === InflightState.Qos1 || state === InflightState.Qos2)
-          marks.mark(slab.offsets[at]! as Offset);
+        if (state === InflightState.Qos1 || state === InflightState.Qos2) marks.mark(offset);
       }
     }
   }
