@@ -1,12 +1,14 @@
 // The program with its real broker: what a person sees of it from outside.
 
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WireClient } from "../support/wireClient.ts";
-import { logLines, run, start } from "./program.ts";
+import { logLines, PROGRAM_TIMEOUT_MS, run, start } from "./program.ts";
+
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-program-"));
 afterAll(() => rmSync(folder, { recursive: true }));

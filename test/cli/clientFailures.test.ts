@@ -1,7 +1,7 @@
 // What goes wrong between the clients of the command line and a broker: exit statuses, which are mosquitto's where it
 // has them, and sentences that say what to do. Connections that are lost and made anew.
 
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,8 @@ import { SUBCOMMANDS } from "../../src/cli/subcommands.ts";
 import { startTestBroker, type TestBroker } from "../support/broker.ts";
 import { type Behaviour, type FakeBroker, startFakeBroker } from "./fakeBroker.ts";
 import { MILLRACE, runTool, startTool, testBesideMosquitto, TOOL_TIMEOUT_MS } from "./tool.ts";
+
+setDefaultTimeout(TOOL_TIMEOUT_MS);
 
 const cleanups: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
@@ -374,13 +376,17 @@ describe("a broker that goes and comes back", () => {
       const subscriber = await connectAsync(`mqtt://127.0.0.1:${port}`);
       cleanups.push(() => subscriber.endAsync(true));
       const payloads: string[] = [];
-      subscriber.on("message", (_, payload) => payloads.push(`${payload}`));
+      const { promise: allCame, resolve } = Promise.withResolvers<void>();
+      subscriber.on("message", (_, payload) => {
+        payloads.push(`${payload}`);
+        if (payloads.at(-1) === "end") resolve();
+      });
       await subscriber.subscribeAsync("kept", { qos: 1 });
       tool.input("three\n");
       tool.endInput();
       expect((await tool.ended).status).toBe(0);
       await subscriber.publishAsync("kept", "end", { qos: 1 });
-      while (payloads.at(-1) !== "end") await Bun.sleep(5);
+      await allCame;
       expect(payloads).toEqual(["one", "two", "three", "end"]);
     },
     TOOL_TIMEOUT_MS,

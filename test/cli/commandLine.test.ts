@@ -1,12 +1,14 @@
 // The program from outside, its broker replaced by a stub: arguments, messages, signals, exit statuses.
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { SECTIONS } from "../../src/config/keys.ts";
-import { logLines, run, start } from "./program.ts";
+import { logLines, PROGRAM_TIMEOUT_MS, run, start } from "./program.ts";
+
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-cli-"));
 const good = join(folder, "good.toml");
@@ -34,7 +36,7 @@ describe("answers at once", () => {
         if (key.effect === undefined) expect(stdout).toContain(`    ${name} `);
       }
     }
-    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
+    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
   });
 
   test("mistakes, with a hint", async () => {
@@ -130,7 +132,6 @@ describe("a start", () => {
     ] as const) {
       const program = start(["-c", good, ...args], inFolder);
       await program.until(has);
-      await Bun.sleep(200);
       program.kill("SIGTERM");
       const { status, stdout } = await program.outcome;
       expect(status).toBe(0);

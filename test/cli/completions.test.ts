@@ -1,11 +1,13 @@
 // `millrace completions`: scripts that the shells themselves read and act on, where they are installed.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SUBCOMMANDS } from "../../src/cli/subcommands.ts";
 import { MILLRACE, runTool, TOOL_TIMEOUT_MS } from "./tool.ts";
+
+setDefaultTimeout(TOOL_TIMEOUT_MS);
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 type Shell = (typeof SHELLS)[number];

@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseConfig } from "../../src/config/load.ts";
 import { sampleToml } from "../../src/config/reference.ts";
-import { logLines, run, start } from "./program.ts";
+import { logLines, PROGRAM_TIMEOUT_MS, run, start } from "./program.ts";
 
 /** Several programs one after the other, on a machine that does other things too. */
-setDefaultTimeout(20_000);
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-config-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,13 +1,15 @@
 // `millrace healthcheck`: of an address, of a configuration, and of the broker that runs beside it, as in a container.
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { brokerOf } from "../../src/cli/commandLine.ts";
 import { onlyBroker } from "../../src/cli/runningBroker.ts";
 import { Authority } from "../support/certificates.ts";
-import { ROOT, run, start } from "./program.ts";
+import { PROGRAM_TIMEOUT_MS, ROOT, run, start } from "./program.ts";
+
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-health-"));
 const authority = new Authority();
@@ -141,6 +143,6 @@ describe.skipIf(!hasSpaces)("of the broker in the same container", () => {
       const output = await new Response(child.stdout).text();
       expect(output).toContain(`:${port} accepts connections`);
       expect(output).toContain("status 0");
-    }, 20_000);
+    });
   }
 });

@@ -1,6 +1,6 @@
 // The live filter of the log, through the running program's own logger: one client's packets are shown, another's not.
 
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,9 @@ import packet from "mqtt-packet";
 import { createLogger } from "../../src/config/logger.ts";
 import { startTestBroker } from "../support/broker.ts";
 import { WireClient } from "../support/wireClient.ts";
-import { logLines, start } from "./program.ts";
+import { logLines, PROGRAM_TIMEOUT_MS, start } from "./program.ts";
+
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 interface Line {
   readonly msg: string;

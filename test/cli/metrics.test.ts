@@ -1,12 +1,14 @@
 // Metrics of the program: where the configuration puts them, also after it has changed.
 
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lint, parseMetrics } from "../console/prometheusText.ts";
 import { WireClient } from "../support/wireClient.ts";
-import { start } from "./program.ts";
+import { PROGRAM_TIMEOUT_MS, start } from "./program.ts";
+
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-metrics-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,7 +1,7 @@
 // Files that the configuration names: whatever is wrong with one is told with the line, the key and the value that name
 // it, and with what to do; at the start, by check-config and by a reload alike.
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +10,9 @@ import { parseConfig } from "../../src/config/load.ts";
 import { ConfigError } from "../../src/config/problems.ts";
 import { Authority } from "../support/certificates.ts";
 import { recorder } from "../support/recorder.ts";
-import { logLines, run, start } from "./program.ts";
+import { logLines, PROGRAM_TIMEOUT_MS, run, start } from "./program.ts";
+
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-files-"));
 const authority = new Authority();
@@ -273,7 +275,7 @@ test("a file that goes bad is told with the line where its key stands by then", 
       `what was loaded before stays: ${file}:8: [auth.file] path = "${users}": ${users}:1: must be user:hash`,
     ),
   ]);
-}, 20_000);
+});
 
 test("a reload of a configuration with a bad file changes nothing, and says where", async () => {
   content(null);

@@ -1,6 +1,6 @@
 // `millrace passwd` from outside: files, modes, exit statuses, and nothing secret in what it prints.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
@@ -17,10 +17,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parsePasswordFile } from "../../src/auth/passwordFile.ts";
 import { matches } from "../../src/auth/passwordHash.ts";
-import { ROOT } from "./program.ts";
+import { PROGRAM_TIMEOUT_MS, ROOT } from "./program.ts";
 
-/** Hashing is slow by intent, and each run is a process. */
-const TIMEOUT_MS = 60_000;
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 let folder = "";
 let serial = 0;
@@ -128,7 +127,7 @@ describe("millrace passwd", () => {
     expect(readFileSync(file, "utf8")).toBe("# untouched\n");
     expect(readFileSync(locked, "utf8")).toBe("# locked\n");
     expect(existsSync(`${file}x`)).toBe(false);
-  }, 60_000);
+  });
 
   test("says when the broker will not take the file, and leaves nothing behind", async () => {
     const file = newFile("bob:hunter2\n");
@@ -171,32 +170,24 @@ describe("millrace passwd", () => {
   }
 
   const onTerminal = test.skipIf(script === null);
-  onTerminal(
-    "asks twice on a terminal and shows nothing of it",
-    async () => {
-      const file = newFile("");
-      const { shown, status } = await typed(file, ["secreX\u007ft\r", "secret\r"]);
-      expect(status).toBe(0);
-      expect(shown).toContain("Password of alice: ");
-      expect(shown).toContain("Password of alice, again: ");
-      expect(shown).not.toContain("secre");
-      expect(await isPassword(file, "alice", "secret")).toBe(true);
-    },
-    TIMEOUT_MS,
-  );
+  onTerminal("asks twice on a terminal and shows nothing of it", async () => {
+    const file = newFile("");
+    const { shown, status } = await typed(file, ["secreX\u007ft\r", "secret\r"]);
+    expect(status).toBe(0);
+    expect(shown).toContain("Password of alice: ");
+    expect(shown).toContain("Password of alice, again: ");
+    expect(shown).not.toContain("secre");
+    expect(await isPassword(file, "alice", "secret")).toBe(true);
+  });
 
-  onTerminal(
-    "takes what was typed ahead, two that differ for a mistake, and Ctrl-C for an end",
-    async () => {
-      const file = newFile("");
-      expect((await typed(file, ["secret\rsecret\r"])).status).toBe(0);
-      expect(await isPassword(file, "alice", "secret")).toBe(true);
-      const differing = await typed(file, ["one\r", "other\r"]);
-      expect([differing.status, differing.shown]).toEqual([1, expect.stringContaining("are not the same")]);
-      const ended = await typed(file, ["one\r", "on\u0003"]);
-      expect([ended.status, ended.shown]).toEqual([130, expect.stringContaining("interrupted; nothing was")]);
-      expect(await isPassword(file, "alice", "secret")).toBe(true);
-    },
-    TIMEOUT_MS,
-  );
+  onTerminal("takes what was typed ahead, two that differ for a mistake, and Ctrl-C for an end", async () => {
+    const file = newFile("");
+    expect((await typed(file, ["secret\rsecret\r"])).status).toBe(0);
+    expect(await isPassword(file, "alice", "secret")).toBe(true);
+    const differing = await typed(file, ["one\r", "other\r"]);
+    expect([differing.status, differing.shown]).toEqual([1, expect.stringContaining("are not the same")]);
+    const ended = await typed(file, ["one\r", "on\u0003"]);
+    expect([ended.status, ended.shown]).toEqual([130, expect.stringContaining("interrupted; nothing was")]);
+    expect(await isPassword(file, "alice", "secret")).toBe(true);
+  });
 });

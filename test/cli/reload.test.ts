@@ -1,13 +1,16 @@
 // The configuration while the program runs: SIGHUP, POST /reload and a changed file put what is different in force and
 // say so line by line; whoever it does not concern notices nothing.
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import mqtt from "mqtt";
 import { WireClient } from "../support/wireClient.ts";
-import { logLines, start } from "./program.ts";
+import { freePorts } from "../support/running.ts";
+import { logLines, PROGRAM_TIMEOUT_MS, start } from "./program.ts";
+
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-reload-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -191,7 +194,7 @@ describe("a reload", () => {
   test("by the file itself; the console's own token too, which is not shown", async () => {
     const one = program(LISTENER + CONSOLE);
     await consoleOf(one);
-    const port = 20_000 + Math.floor(Math.random() * 20_000);
+    const [port] = freePorts(1);
     const told = '[console]\ntoken = "s3cret"\n';
     one.write(`${LISTENER}${told}listen = "127.0.0.1:${port}"\n`);
     await one.until("[console] token");
@@ -208,5 +211,5 @@ describe("a reload", () => {
     expect(one.output()).not.toContain("s3cret");
     one.kill("SIGTERM");
     expect((await one.outcome).status).toBe(0);
-  }, 15_000);
+  });
 });

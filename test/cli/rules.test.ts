@@ -1,11 +1,13 @@
 // Rules of the configuration while the program runs: SIGHUP puts them in force, or says what is wrong with them.
 
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WireClient } from "../support/wireClient.ts";
-import { start } from "./program.ts";
+import { PROGRAM_TIMEOUT_MS, start } from "./program.ts";
+
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-rules-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,10 +1,12 @@
 // The program with listeners of every kind: what it says of them, and what SIGHUP does.
 
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, type TLSSocket } from "node:tls";
 import { Authority } from "../support/certificates.ts";
-import { logLines, start } from "./program.ts";
+import { logLines, PROGRAM_TIMEOUT_MS, start } from "./program.ts";
+
+setDefaultTimeout(PROGRAM_TIMEOUT_MS);
 
 const authority = new Authority();
 afterAll(() => authority.remove());

@@ -2,7 +2,7 @@
 // and its options, proxies, SRV records, WebSocket, Unix sockets, the address to come from. What cannot be done is a
 // sentence.
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import dns from "node:dns";
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
@@ -17,9 +17,9 @@ import { Authority } from "../support/certificates.ts";
 import { mutual, tlsTransport } from "../support/tls.ts";
 import { type FakeProxy, type ProxyTerms, startFakeProxy } from "./fakeProxy.ts";
 import { startFakeNames } from "./fakeNames.ts";
-import { MILLRACE, runTool } from "./tool.ts";
+import { MILLRACE, runTool, TOOL_TIMEOUT_MS } from "./tool.ts";
 
-const TIMEOUT_MS = 30_000;
+setDefaultTimeout(TOOL_TIMEOUT_MS);
 
 const authority = new Authority();
 const stranger = new Authority("Another CA");
@@ -57,7 +57,7 @@ beforeAll(async () => {
       listener: { transport: { ...PLAIN_TCP, unix: { path: socketPath, mode: 0o600 } } },
     }),
   ]);
-}, TIMEOUT_MS);
+});
 afterAll(async () => {
   await Promise.all([plain, tls, mtls, ws, wss, unix].map((broker) => broker.stop()));
   authority.remove();
@@ -141,70 +141,58 @@ describe("a message gets there by", () => {
     ["WebSocket in TLS, -L", () => ["-L", `wss://localhost:${wss.port}/mqtt`, ...ca]],
     ["a URL with TLS", () => ["-L", `mqtts://localhost:${tls.port}/ways`, ...ca]],
   ];
-  for (const [name, args] of rows) test(name, () => publish(...args()), TIMEOUT_MS);
+  for (const [name, args] of rows) test(name, () => publish(...args()));
 
-  test(
-    "TLS as --tls-version, --ciphers and --tls-alpn say",
-    async () => {
-      const seen: unknown[] = [];
-      const options: TlsOptions = {
-        cert: await Bun.file(pair.cert).text(),
-        key: await Bun.file(pair.key).text(),
-        ALPNProtocols: ["other", "mqtt"],
-      };
-      const note = (socket: TLSSocket): void =>
-        void seen.push([socket.getProtocol(), socket.getCipher().name, socket.alpnProtocol]);
-      const any = await before(createTlsServer(options), note, "secureConnection");
-      await publish(...port(any), ...ca, "--tls-version", "tlsv1.3", "--tls-alpn", "mqtt");
-      expect(seen).toEqual([["TLSv1.3", expect.any(String), "mqtt"]]);
-      const older = createTlsServer({ ...options, maxVersion: "TLSv1.2" });
-      const old = await before(older, note, "secureConnection");
-      const suite = "ECDHE-ECDSA-AES256-GCM-SHA384";
-      await publish(...port(old), ...ca, "--tls-version", "tlsv1.2", "--ciphers", suite);
-      expect(seen[1]).toEqual(["TLSv1.2", suite, expect.anything()]);
-      expect(await failure(...port(old), ...ca, "--tls-version", "tlsv1.3")).toContain("cannot connect to");
-    },
-    TIMEOUT_MS,
-  );
+  test("TLS as --tls-version, --ciphers and --tls-alpn say", async () => {
+    const seen: unknown[] = [];
+    const options: TlsOptions = {
+      cert: await Bun.file(pair.cert).text(),
+      key: await Bun.file(pair.key).text(),
+      ALPNProtocols: ["other", "mqtt"],
+    };
+    const note = (socket: TLSSocket): void =>
+      void seen.push([socket.getProtocol(), socket.getCipher().name, socket.alpnProtocol]);
+    const any = await before(createTlsServer(options), note, "secureConnection");
+    await publish(...port(any), ...ca, "--tls-version", "tlsv1.3", "--tls-alpn", "mqtt");
+    expect(seen).toEqual([["TLSv1.3", expect.any(String), "mqtt"]]);
+    const older = createTlsServer({ ...options, maxVersion: "TLSv1.2" });
+    const old = await before(older, note, "secureConnection");
+    const suite = "ECDHE-ECDSA-AES256-GCM-SHA384";
+    await publish(...port(old), ...ca, "--tls-version", "tlsv1.2", "--ciphers", suite);
+    expect(seen[1]).toEqual(["TLSv1.2", suite, expect.anything()]);
+    expect(await failure(...port(old), ...ca, "--tls-version", "tlsv1.3")).toContain("cannot connect to");
+  });
 
-  test(
-    "the address that -A names",
-    async () => {
-      const seen: (string | undefined)[] = [];
-      const note = ({ remoteAddress }: TLSSocket): void => void seen.push(remoteAddress);
-      const server = createServer();
-      cleanups.push(() => void server.close());
-      const { port: at } = await before(server, note, "connection");
-      const host = (server.address() as AddressInfo).address;
-      const from = host.includes(":") ? "::1" : "127.0.0.1";
-      await publish("-h", host, "-p", String(at), "-A", from);
-      expect(seen).toEqual([from]);
-    },
-    TIMEOUT_MS,
-  );
+  test("the address that -A names", async () => {
+    const seen: (string | undefined)[] = [];
+    const note = ({ remoteAddress }: TLSSocket): void => void seen.push(remoteAddress);
+    const server = createServer();
+    cleanups.push(() => void server.close());
+    const { port: at } = await before(server, note, "connection");
+    const host = (server.address() as AddressInfo).address;
+    const from = host.includes(":") ? "::1" : "127.0.0.1";
+    await publish("-h", host, "-p", String(at), "-A", from);
+    expect(seen).toEqual([from]);
+  });
 
-  test(
-    "the host and port of a SRV record, the next one when the first does not answer",
-    async () => {
-      const names = await startFakeNames({
-        "_mqtt._tcp.plant.test": [
-          { priority: 2, port: plain.port, name: "localhost" },
-          { priority: 1, port: 1, name: "localhost" },
-        ],
-        "_secure-mqtt._tcp.plant.test": [{ priority: 1, port: tls.port, name: "localhost" }],
-      });
-      const servers = dns.getServers();
-      dns.setServers([`127.0.0.1:${names.port}`]);
-      cleanups.push(() => dns.setServers(servers));
-      cleanups.push(() => names.stop());
-      await publish("-h", "plant.test", "-S");
-      await publish("-h", "plant.test", "-S", ...ca);
-      expect(await failure("-h", "other.test", "-S")).toContain(
-        "cannot connect to other.test:1883: no SRV record _mqtt._tcp.other.test says where it is",
-      );
-    },
-    TIMEOUT_MS,
-  );
+  test("the host and port of a SRV record, the next one when the first does not answer", async () => {
+    const names = await startFakeNames({
+      "_mqtt._tcp.plant.test": [
+        { priority: 2, port: plain.port, name: "localhost" },
+        { priority: 1, port: 1, name: "localhost" },
+      ],
+      "_secure-mqtt._tcp.plant.test": [{ priority: 1, port: tls.port, name: "localhost" }],
+    });
+    const servers = dns.getServers();
+    dns.setServers([`127.0.0.1:${names.port}`]);
+    cleanups.push(() => dns.setServers(servers));
+    cleanups.push(() => names.stop());
+    await publish("-h", "plant.test", "-S");
+    await publish("-h", "plant.test", "-S", ...ca);
+    expect(await failure("-h", "other.test", "-S")).toContain(
+      "cannot connect to other.test:1883: no SRV record _mqtt._tcp.other.test says where it is",
+    );
+  });
 });
 
 describe("bench goes them too:", () => {
@@ -215,7 +203,7 @@ describe("bench goes them too:", () => {
     ["WebSocket in TLS", () => [...port(wss), "--ws", ...ca]],
     ["a Unix socket", () => ["--unix", socketPath]],
   ];
-  for (const [name, args] of rows) test(name, () => measured(...args()), TIMEOUT_MS);
+  for (const [name, args] of rows) test(name, () => measured(...args()));
 });
 
 describe("a proxy", () => {
@@ -224,67 +212,51 @@ describe("a proxy", () => {
     `socks5h://${login}localhost:${proxy.port}`,
   ];
 
-  test(
-    "resolves the name of the broker, and carries MQTT",
-    async () => {
-      const proxy = proxied({ port: plain.port });
-      await publish("-h", "only.the.proxy.knows", "-p", "4321", ...through(proxy));
-      await publish("-h", "192.0.2.9", ...through(proxy));
-      expect(proxy.asked).toEqual(["only.the.proxy.knows:4321", "192.0.2.9:1883"]);
-    },
-    TIMEOUT_MS,
-  );
+  test("resolves the name of the broker, and carries MQTT", async () => {
+    const proxy = proxied({ port: plain.port });
+    await publish("-h", "only.the.proxy.knows", "-p", "4321", ...through(proxy));
+    await publish("-h", "192.0.2.9", ...through(proxy));
+    expect(proxy.asked).toEqual(["only.the.proxy.knows:4321", "192.0.2.9:1883"]);
+  });
 
-  test(
-    "carries TLS, whose certificate is the broker's",
-    async () => {
-      const proxy = proxied({ port: tls.port, dribbles: true });
-      await publish("-h", "localhost", ...ca, ...through(proxy));
-      expect(proxy.asked).toEqual(["localhost:8883"]);
-      expect(await failure("-h", "elsewhere.test", ...ca, ...through(proxy))).toContain(
-        "its certificate is for another name",
-      );
-      expect(await failure("-h", "localhost", "--cafile", stranger.cert, ...through(proxy))).toContain(
-        "its certificate is not trusted",
-      );
-      await publish("-h", "elsewhere.test", "--insecure", ...through(proxy));
-    },
-    TIMEOUT_MS,
-  );
+  test("carries TLS, whose certificate is the broker's", async () => {
+    const proxy = proxied({ port: tls.port, dribbles: true });
+    await publish("-h", "localhost", ...ca, ...through(proxy));
+    expect(proxy.asked).toEqual(["localhost:8883"]);
+    expect(await failure("-h", "elsewhere.test", ...ca, ...through(proxy))).toContain(
+      "its certificate is for another name",
+    );
+    expect(await failure("-h", "localhost", "--cafile", stranger.cert, ...through(proxy))).toContain(
+      "its certificate is not trusted",
+    );
+    await publish("-h", "elsewhere.test", "--insecure", ...through(proxy));
+  });
 
-  test(
-    "is told who comes",
-    async () => {
-      const proxy = proxied({ port: plain.port, login: "anna:p@ss:word", dribbles: true });
-      await publish(...port(plain), ...through(proxy, "anna:p%40ss%3Aword@"));
-      expect(proxy.asked).toHaveLength(1);
-      expect(await failure(...port(plain), ...through(proxy, "anna:other@"))).toContain(
-        "does not connect: it does not take this user name and password",
-      );
-      expect(await failure(...port(plain), ...through(proxy))).toContain("it wants a user name and password");
-    },
-    TIMEOUT_MS,
-  );
+  test("is told who comes", async () => {
+    const proxy = proxied({ port: plain.port, login: "anna:p@ss:word", dribbles: true });
+    await publish(...port(plain), ...through(proxy, "anna:p%40ss%3Aword@"));
+    expect(proxy.asked).toHaveLength(1);
+    expect(await failure(...port(plain), ...through(proxy, "anna:other@"))).toContain(
+      "does not connect: it does not take this user name and password",
+    );
+    expect(await failure(...port(plain), ...through(proxy))).toContain("it wants a user name and password");
+  });
 
-  test(
-    "that refuses says why, and one that is not there is named",
-    async () => {
-      const refusing = proxied({ port: plain.port, refuses: 2 });
-      expect(await failure(...port(plain), ...through(refusing))).toBe(
-        `cannot connect to localhost:${plain.port}: the proxy localhost:${refusing.port} does not connect: ` +
-          "its rules do not allow it, says the proxy",
-      );
-      const gone = proxied({ port: plain.port });
-      gone.stop();
-      expect(await failure(...port(plain), ...through(gone))).toContain(
-        `the proxy localhost:${gone.port} does not connect: ECONNREFUSED`,
-      );
-      expect(await failure(...port(plain), "--proxy", `socks5h://localhost:${plain.port}`)).toContain(
-        `the proxy localhost:${plain.port} does not connect: `,
-      );
-    },
-    TIMEOUT_MS,
-  );
+  test("that refuses says why, and one that is not there is named", async () => {
+    const refusing = proxied({ port: plain.port, refuses: 2 });
+    expect(await failure(...port(plain), ...through(refusing))).toBe(
+      `cannot connect to localhost:${plain.port}: the proxy localhost:${refusing.port} does not connect: ` +
+        "its rules do not allow it, says the proxy",
+    );
+    const gone = proxied({ port: plain.port });
+    gone.stop();
+    expect(await failure(...port(plain), ...through(gone))).toContain(
+      `the proxy localhost:${gone.port} does not connect: ECONNREFUSED`,
+    );
+    expect(await failure(...port(plain), "--proxy", `socks5h://localhost:${plain.port}`)).toContain(
+      `the proxy localhost:${plain.port} does not connect: `,
+    );
+  });
 });
 
 describe("what cannot be is a sentence:", () => {
@@ -344,5 +316,5 @@ describe("what cannot be is a sentence:", () => {
     ["two identifiers", () => ["-i", "a", "-I", "b"], "-i and -I do not go together"],
   ];
   for (const [name, args, message] of rows)
-    test(name, async () => expect(await failure(...args())).toContain(message), TIMEOUT_MS);
+    test(name, async () => expect(await failure(...args())).toContain(message));
 });
