@@ -1,11 +1,11 @@
 // From a publisher's chunk to the log: the walk over frames, and ingest by kind of frame and by number of topics.
 
 import { do_not_optimize } from "mitata";
-import { AclRights } from "../src/auth/aclRights.ts";
-import { Recent } from "../src/auth/recent.ts";
+import { Acl } from "../src/auth/acl.ts";
+import { assert } from "../src/base/assert.ts";
 import { frameBytes } from "../src/packet/frame.ts";
 import type { Rights } from "../src/session/rights.ts";
-import { RuleList } from "../src/topic/ruleList.ts";
+import { type FilterTemplate, parseTemplate } from "../src/topic/filterTemplate.ts";
 import { Fixture } from "./fixture.ts";
 import { type Level, type PublishOptions, publishFrame } from "./frames.ts";
 import { type Case, runCases } from "./harness.ts";
@@ -18,10 +18,17 @@ const TOPIC = "bench/topic";
 
 /** Rights of a list of rules as long as many are, of which none but the last is about the topics here. */
 function rightsOf(allow: boolean): Rights {
-  const rules = Array.from({ length: 20 }, (_, i) => ({ levels: ["plant", `${i}`, "#"], allow: true }));
-  const all = { levels: ["#"], allow };
-  const list = new RuleList([...rules, all], false, null);
-  return new AclRights({ publish: list, subscribe: list, receive: list }, new Recent(16, 4096));
+  const filter = (text: string): FilterTemplate => parseTemplate(text) as FilterTemplate;
+  const actions = ["publish", "subscribe", "receive"] as const;
+  const rules = Array.from({ length: 20 }, (_, i) => {
+    return { who: {}, actions, allow: true, filters: [filter(`plant/${i}/#`)] };
+  });
+  const all = { who: {}, actions, allow, filters: [filter("#")] };
+  const otherwise = { publish: false, subscribe: false, receive: false };
+  const subject = { userName: "", clientIdentifier: "bench", tenant: null, claims: {}, listener: "v4.1" };
+  const rights = new Acl({ rules: [...rules, all], otherwise }).rightsOf(subject);
+  assert(rights !== null, "the rules do not allow everything");
+  return rights;
 }
 
 const ALLOWED = rightsOf(true);

@@ -1,8 +1,12 @@
-// AclRights: the rules of one client, or of all clients with equal rules, compiled to one list for each action.
+// AclRights: the rights of one client, or of all clients with equal rules: a plan of rules and who asks.
 
 import type { ReceiveRule, Rights } from "../session/rights.ts";
 import type { RuleList } from "../topic/ruleList.ts";
+import type { AclAction, Subject } from "./aclRule.ts";
 import type { Recent } from "./recent.ts";
+import type { RulePlan } from "./rulePlan.ts";
+
+const ACTIONS: readonly AclAction[] = ["publish", "subscribe", "receive"];
 
 /** Those of a filter's messages that a list allows. */
 export class ListRule implements ReceiveRule {
@@ -21,39 +25,49 @@ export class ListRule implements ReceiveRule {
   }
 }
 
-/** A client's rules by action. */
-export interface RuleLists {
-  readonly publish: RuleList;
-  readonly subscribe: RuleList;
-  readonly receive: RuleList;
-}
-
 export class AclRights implements Rights {
-  private readonly lists: RuleLists;
+  private readonly plan: RulePlan;
+  private readonly subject: Subject;
   /** Shared by the rights of all clients, so that equal rules are one object. */
   private readonly receiveRules: Recent<ReceiveRule>;
 
-  constructor(lists: RuleLists, receiveRules: Recent<ReceiveRule>) {
-    this.lists = lists;
+  constructor(plan: RulePlan, subject: Subject, receiveRules: Recent<ReceiveRule>) {
+    this.plan = plan;
+    this.subject = subject;
     this.receiveRules = receiveRules;
   }
 
+  /** They allow everything. */
+  get isOpen(): boolean {
+    return ACTIONS.every((action) => this.listFor(action).isOpen);
+  }
+
+  /** Equal rights have equal keys. */
+  get key(): string {
+    return JSON.stringify(ACTIONS.map((action) => this.listFor(action).key));
+  }
+
   mayPublish(topicName: string): boolean {
-    return this.lists.publish.permits(topicName);
+    return this.listFor("publish").permits(topicName);
   }
 
   maySubscribe(filter: string): boolean {
-    return this.lists.subscribe.permitsAll(filter);
+    return this.listFor("subscribe").permitsAll(filter);
   }
 
   mayReceive(topicName: string): boolean {
-    return this.lists.subscribe.permits(topicName) && this.lists.receive.permits(topicName);
+    return this.listFor("subscribe").permits(topicName) && this.listFor("receive").permits(topicName);
   }
 
   receiveRule(filter: string): ReceiveRule | null {
-    if (this.lists.receive.permitsAll(filter)) return null;
+    const receive = this.listFor("receive");
+    if (receive.permitsAll(filter)) return null;
     // What has nothing to do with the filter is left out: clients that differ elsewhere have one rule here.
-    const list = this.lists.receive.within(filter);
+    const list = receive.within(filter);
     return this.receiveRules.get(list.key, () => new ListRule(list));
+  }
+
+  private listFor(action: AclAction): RuleList {
+    return this.plan.listFor(action, this.subject);
   }
 }

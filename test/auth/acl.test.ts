@@ -1,5 +1,6 @@
 // Rules and the rights that they make: whom a rule is about, what its places become, which rule decides, who shares.
 
+import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
 import { Acl } from "../../src/auth/acl.ts";
 import type { AclAction, AclRule, AclRules, Subject, Who } from "../../src/auth/aclRule.ts";
@@ -314,6 +315,34 @@ describe("equal rules are one object", () => {
     expect(a.receiveRule("dev/#")).not.toBeNull();
     expect(a.receiveRule("dev/#")).toBe(b.receiveRule("dev/#"));
     expect(a.receiveRule("dev/x/#")).toBe(a.receiveRule("dev/x/+"));
+  });
+
+  test("clients with %c hold nothing that is made of rules, and ask in any order, whatever rules come later", () => {
+    const lines = Array.from({ length: 10 }, (_, i) => rule(`allow all dev/%c/${i}/#`));
+    const acl = aclOf([...lines, rule("allow publish users/%u/#")]);
+    const of = (i: number): Partial<Subject> => ({ clientIdentifier: `c${i}`, userName: `u${i}` });
+    rightsOf(acl, of(0));
+    Bun.gc(true);
+    const before = heapStats().objectCount;
+    const all = Array.from({ length: 1_000 }, (_, i) => rightsOf(acl, of(i)));
+    Bun.gc(true);
+    expect((heapStats().objectCount - before) / all.length).toBeLessThan(10);
+    acl.replace({ rules: [], otherwise: CLOSED });
+    for (const i of [0, 999, 0, 500, 999]) {
+      const other = (i + 1) % 1_000;
+      expect([all[i]!.mayPublish(`dev/c${i}/9/x`), all[i]!.mayPublish(`dev/c${other}/9/x`)]).toEqual([
+        true,
+        false,
+      ]);
+      expect([all[i]!.maySubscribe(`dev/c${i}/1/#`), all[i]!.maySubscribe(`dev/c${other}/1/#`)]).toEqual([
+        true,
+        false,
+      ]);
+      expect([all[i]!.mayPublish(`users/u${i}/x`), all[i]!.mayPublish(`users/u${other}/x`)]).toEqual([
+        true,
+        false,
+      ]);
+    }
   });
 
   test("what is kept to be shared is bounded", () => {
