@@ -111,10 +111,13 @@ function openSocket(target: Target, tls: Tls, handlers: TransportHandlers): Prom
   return promise;
 }
 
-/** Whether TLS is agreed on, and the broker alone is not who it should be. */
+/** What OpenSSL and Bun call a certificate that is not what it should be. */
+const CERTIFICATE_CODE = /CERT|ISSUER|SIGNATURE|HOSTNAME/;
+
+/** Whether TLS is agreed on, and the certificate alone is not what it should be. */
 function isOfCertificate(error: Error | null): boolean {
   const { code } = (error ?? {}) as { code?: unknown };
-  return code !== "EPROTO" && code !== "ECONNRESET";
+  return typeof code === "string" && CERTIFICATE_CODE.test(code);
 }
 
 async function direct(target: Target, tls: Tls, socket: SocketHandler<undefined>): Promise<unknown> {
@@ -162,7 +165,8 @@ async function proxied(target: Target, tls: Tls, socket: SocketHandler<undefined
         if (answer === null) agreed(opened);
         else opened.write(answer);
       } catch (error) {
-        lost(error as Error);
+        if (openingError(error) instanceof CommandError) reject(openingError(error));
+        else lost(error as Error);
         opened.terminate();
       }
     },
