@@ -3,7 +3,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Logger } from "../../src/base/logger.ts";
 import { HostLog } from "../../src/net/hostLog.ts";
+import type { Connection } from "../../src/net/connection.ts";
 import { startTestBroker, type TestBroker } from "../support/broker.ts";
+import { openLogger } from "../support/openLogger.ts";
 
 let one: TestBroker;
 beforeAll(async () => {
@@ -36,4 +38,28 @@ test("dropped messages are told by kind, once, and nothing is said while there a
   stats.quotaMessages++;
   log.tellDropped();
   expect(lines[1]!.fields).toEqual({ quota: 1 });
+});
+
+test("of a client that nobody looks at nothing is made", () => {
+  let made = 0;
+  const connection = {
+    isShown: false,
+    logFields: () => {
+      made++;
+      return {};
+    },
+    show: () => true,
+  } as unknown as Connection;
+  const pass = (text: string): number => {
+    made = 0;
+    const log = new HostLog(openLogger(text), one.broker.router.clock);
+    log.host = one.broker.host;
+    log.identified(connection);
+    log.connected(connection);
+    log.tellState();
+    return made;
+  };
+  expect(pass("info")).toBe(0);
+  expect(pass("info,[{client_id=another}]=info")).toBe(0);
+  expect(pass("info,[{client_id=another}]=debug")).toBeGreaterThan(0); // it might have been this one
 });
