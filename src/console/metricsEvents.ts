@@ -71,7 +71,8 @@ export class Events implements HostObserver {
     if (this.host.observer === this) this.host.observer = null;
     if (this.timer !== null) clearInterval(this.timer);
     if (this.window !== null) clearTimeout(this.window);
-    this.waiting = [];
+    this.endWindow();
+    this.publish();
   }
 
   // ---- what happens (HostObserver)

@@ -138,6 +138,19 @@ describe("events", () => {
     expect([of("connected"), of("refused")]).toEqual([EVENTS_PER_SECOND - 1, EVENTS_PER_SECOND]);
   });
 
+  test("that other settings end are told before, and how many more there were", async () => {
+    await start(ALERTS);
+    const heard = listen("$events/#");
+    const someone = await client("someone");
+    await heard.next("$events/client/connected");
+    const [connection] = one.broker.host.open;
+    for (let i = 0; i < EVENTS_PER_SECOND + 5; i++) one.broker.host.observer!.connected(connection!);
+    await (await metrics.prepare({ ...ALERTS, alerts: { ...ALERTS.alerts!, intervalMs: 50 } })).commit();
+    expect(await heard.next("$events/suppressed")).toMatchObject({ connected: 6 });
+    expect(heard.events).toHaveLength(EVENTS_PER_SECOND - 1);
+    await someone.expectSilence();
+  });
+
   test("cost nothing while nobody listens", async () => {
     await start(ALERTS);
     const nobody = {
