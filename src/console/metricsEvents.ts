@@ -9,7 +9,7 @@ import { shown } from "../base/logger.ts";
 import { reasonCodeName } from "../packet/reasonCode.ts";
 import type { SubscribeEntry } from "../packet/subscribe.ts";
 import { ownerOf } from "../net/access.ts";
-import type { Closed } from "../net/closeCause.ts";
+import { type Closed, reasonFields } from "../net/closeCause.ts";
 import { Connection } from "../net/connection.ts";
 import type { Host } from "../net/host.ts";
 import type { HostObserver } from "../net/observer.ts";
@@ -202,8 +202,8 @@ function who(connection: Connection): Fields {
   return connection.logFields();
 }
 
-function why({ cause, reason, message }: Closed): Fields {
-  return { cause, reason: reasonCodeName(reason), message };
+function why(closed: Closed): Fields {
+  return { cause: closed.cause, ...reasonFields(closed), message: closed.message };
 }
 
 function whose({ port, clientIdentifier, owner }: Session): Fields {

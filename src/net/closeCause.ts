@@ -1,5 +1,8 @@
 // Close cause: why a connection ended, as the log line and the counters name it.
 
+import type { LineFields } from "../base/logger.ts";
+import { reasonCodeName } from "../packet/reasonCode.ts";
+
 export interface Closed {
   readonly cause: string;
   /** Reason Code, 0 where none applies. */
@@ -34,3 +37,9 @@ export const CloseCause = {
   upgrade: { cause: "websocket", reason: 0, message: "the upgrade to WebSocket was refused" },
   noMemory: { cause: "no_memory", reason: 0x97, message: "the budget for unfinished packets is used up" },
 } as const satisfies Record<string, Closed>;
+
+/** Who is lost, or silent, has no Reason Code; who says DISCONNECT has one though it be 0. */
+export function reasonFields({ cause, reason }: Closed): LineFields {
+  if (reason !== 0) return { reason_code: reason, reason: reasonCodeName(reason) };
+  return cause === CloseCause.disconnect.cause ? { reason_code: 0, reason: "NormalDisconnection" } : {};
+}

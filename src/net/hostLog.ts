@@ -4,9 +4,8 @@
 import type { Clock } from "../base/clock.ts";
 import { LOG_RANKS, type LineFields, type Logger, mayWant, shown, subjectFields } from "../base/logger.ts";
 import { errors } from "../packet/error.ts";
-import { reasonCodeName } from "../packet/reasonCode.ts";
 import type { Arrival } from "./arrival.ts";
-import { type Closed, CloseCause } from "./closeCause.ts";
+import { type Closed, CloseCause, reasonFields } from "./closeCause.ts";
 import type { Connection } from "./connection.ts";
 import { type Host, type HostListener, RELAX_MS, TRICKLE_MS } from "./host.ts";
 import { PacketLog } from "./packetLog.ts";
@@ -175,8 +174,7 @@ export class HostLog implements HostListener {
     const fields = {
       ...connection.logFields(),
       cause: closed.cause,
-      reason_code: closed.reason,
-      reason: reasonCodeName(closed.reason),
+      ...reasonFields(closed),
       detail: shown(closed.detail),
       statement: closed.statement,
       seconds: Math.max(0, Math.round(this.clock.nowMs() - connection.openedMs)) / 1000,

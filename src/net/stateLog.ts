@@ -1,6 +1,6 @@
 // State log: what goes on inside, once a second, for whoever wants everything (-vvv, or a live filter at `all`): a line
-// about each connection whose state is another one than it was, and one about the broker. Nothing is looked at while
-// nobody wants such lines.
+// about each connection, and one about the broker, when its state is another one than it was. Nothing is looked at
+// while nobody wants such lines.
 
 import { LOG_RANKS, type LineFields, type Logger } from "../base/logger.ts";
 import { READER_STATES } from "../session/reader.ts";
@@ -24,6 +24,7 @@ export class StateLog {
   private readonly logger: Logger;
   /** What was last told of each connection. */
   private readonly told = new WeakMap<Connection, string>();
+  private toldOfBroker = "";
 
   constructor(logger: Logger) {
     this.logger = logger;
@@ -49,7 +50,12 @@ export class StateLog {
       this.told.set(connection, text);
       this.logger.trace?.({ ...who, ...state }, "state of the connection");
     }
-    if (isWanted({})) this.logger.trace?.(brokerState(host, untold), "state of the broker");
+    if (!isWanted({})) return;
+    const state = brokerState(host, untold);
+    const text = JSON.stringify(state);
+    if (text === this.toldOfBroker) return;
+    this.toldOfBroker = text;
+    this.logger.trace?.(state, "state of the broker");
   }
 }
 

@@ -84,7 +84,7 @@ describe("events", () => {
     await reader.disconnect();
     expect(await heard.next("$events/client/disconnected")).toMatchObject({
       ...who,
-      ...{ cause: "disconnect", reason: "Success", messages_in: 1, messages_out: 1 },
+      ...{ cause: "disconnect", reason: "NormalDisconnection", messages_in: 1, messages_out: 1 },
     });
     const stranger = await WireClient.open(one.port, 5);
     await stranger.send(stranger.connectPacket({ clientId: "stranger", username: "denied" }));

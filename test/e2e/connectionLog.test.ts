@@ -116,6 +116,9 @@ const rows: readonly Row[] = [
       await client.subscribe("a/#", { qos: 1 });
       await client.publish("b", "x", { qos: 2 });
       await client.disconnect();
+      const counts = { seconds: expect.any(Number), messages_in: 1, messages_out: 0 };
+      const reason = { reason_code: 0, reason: "NormalDisconnection" };
+      expect(await ended(the, "disconnect")).toMatchObject({ ...reason, ...counts });
     },
   },
   {
@@ -126,6 +129,7 @@ const rows: readonly Row[] = [
     async act(the) {
       (await connected(the)).cut();
       expect(await ended(the, "lost")).toMatchObject({ tenant: "acme" });
+      expect(await ended(the, "lost")).not.toHaveProperty("reason");
     },
   },
   {
@@ -221,6 +225,8 @@ const rows: readonly Row[] = [
       const first = await connected(the);
       await connected(the);
       await first.expect("disconnect", { reasonCode: 0x8e });
+      const reason = { reason_code: 0x8e, reason: "SessionTakenOver" };
+      expect(await ended(the, "error")).toMatchObject(reason);
     },
   },
   {

@@ -64,6 +64,9 @@ test("a line for the broker, and one for each connection whose state is another 
   log.tell(one.broker.host);
   expect(records.slice(0, -1).map(({ fields }) => fields["client_id"])).toEqual(["slow", "publisher"]);
   expect(records[0]!.fields).toMatchObject({ in_flight: 1 });
+  records.length = 0;
+  log.tell(one.broker.host);
+  expect(records).toEqual([]);
 });
 
 test.each([
