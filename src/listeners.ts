@@ -84,7 +84,10 @@ export class Listeners {
       }
       for (const change of changes) change();
       this.all = wanted;
-      for (const listener of wanted) this.watch(listener);
+      for (const listener of wanted) {
+        this.watch(listener);
+        this.host.stats.of(listener.settings.section); // told of from now on, whether somebody has come or not
+      }
     };
   }
 

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lint, parseMetrics } from "../console/prometheusText.ts";
+import { freePorts, startRunning } from "../support/running.ts";
 import { WireClient } from "../support/wireClient.ts";
 import { PROGRAM_TIMEOUT_MS, start } from "./program.ts";
 
@@ -58,6 +59,22 @@ test("the program serves metrics, publishes $SYS and events, and follows its fil
   for (const connected of [client, other]) connected.cut();
   one.kill("SIGTERM");
   expect((await one.outcome).status).toBe(0);
+});
+
+test("a listener is told of before it has had a client, by a new name too", async () => {
+  const [port = 0] = freePorts(1);
+  const file = (section: string): string =>
+    `[${section}]\nlisten = "127.0.0.1:0"\n[prometheus]\nlisten = "127.0.0.1:${port}"\n`;
+  const one = await startRunning(file("v4.1"));
+  const accepted = async (): Promise<unknown[]> => {
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    const { samples = [] } = parseMetrics(text).get("millrace_listener_clients_accepted_total") ?? {};
+    return samples.map(({ labels, value }) => [labels["listener"], value]);
+  };
+  expect(await accepted()).toEqual([["v4.1", 0]]);
+  await one.reload(file("ws.x"));
+  expect(await accepted()).toContainEqual(["ws.x", 0]);
+  await one.stop();
 });
 
 test("an address that somebody has ends the start, and is named", async () => {
