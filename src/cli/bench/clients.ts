@@ -57,8 +57,9 @@ export class Clients {
     for (let publisher = 0; publisher < terms.publishers; publisher++) this.shares.push(new ShareCheck());
   }
 
+  /** Publishers that are not connected yet have no place in the array. */
   get count(): number {
-    return this.publishers.length + this.subscribers.length;
+    return this.publishers.reduce((sum) => sum + 1, this.subscribers.length);
   }
 
   /** Subscribers first, so that they miss nothing. Throws CommandError. */

@@ -98,7 +98,7 @@ export async function runLoad(
     });
   const timers = [setInterval(tell, PROGRESS_MS), setInterval(() => clients.ping(), PING_MS)];
   try {
-    await Promise.race([clients.connect(), interruptedConnecting(terms, clients, interrupts)]);
+    await connected(terms, clients, interrupts);
     phase = "warming up";
     const stop = publish(terms, clients);
     await pass(terms.warmUpSeconds, clients, interrupts);
@@ -125,14 +125,18 @@ export async function runLoad(
   }
 }
 
-async function interruptedConnecting(
-  { subscribers, publishers }: LoadTerms,
-  clients: Clients,
-  interrupts: Interrupts,
-): Promise<never> {
-  await interrupts.first;
-  const text = `interrupted while connecting: ${clients.count} of ${subscribers + publishers} clients were connected`;
-  throw new CommandError(text, EXIT_INTERRUPTED);
+async function connected(terms: LoadTerms, clients: Clients, interrupts: Interrupts): Promise<void> {
+  const interrupted = interrupts.first.then(() => {
+    throw new CommandError("interrupted while connecting", EXIT_INTERRUPTED);
+  });
+  try {
+    await Promise.race([clients.connect(), interrupted]);
+  } catch (error) {
+    if (!(error instanceof CommandError) || clients.count === 0) throw error;
+    const { count } = clients;
+    const all = terms.publishers + terms.subscribers;
+    throw new CommandError(`${error.message}; ${count} of ${all} clients were connected`, error.status);
+  }
 }
 
 /** Waits `seconds`, less when it is interrupted or nobody is left to wait for. */
