@@ -34,7 +34,8 @@ async function firstLine(): Promise<string> {
 }
 
 /**
- * The terminal, which shows nothing of what is typed from here to close(): also not what is typed before it is asked for.
+ * The terminal, which shows nothing of what is typed from here to close(), nor of what is typed before it is asked
+ * for.
  */
 class SilentTerminal {
   /** Typed, and not asked for yet. */
