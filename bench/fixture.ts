@@ -7,6 +7,7 @@ import { ConnectionStats } from "../src/net/connectionStats.ts";
 import { NO_LIMITS, Tally } from "../src/net/limits.ts";
 import { RateMemory } from "../src/net/rate.ts";
 import { Residues } from "../src/net/residues.ts";
+import { Strangers } from "../src/net/strangers.ts";
 import type { ListenerSettings } from "../src/net/settings.ts";
 import { PLAIN_TCP } from "../src/net/transport.ts";
 import { frameBytes, PacketType } from "../src/packet/frame.ts";
@@ -194,6 +195,7 @@ export class Fixture {
     this.host = {
       router: this.router,
       residues: new Residues(this.router.budgets.residue, this.router.clock, () => {}),
+      strangers: new Strangers(this.router.budgets.strangers),
       out: new ByteWriter(64 * 1024),
       paused: new Set<Connection>(),
       overdrawn: new Set<Connection>(),

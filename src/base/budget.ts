@@ -2,7 +2,14 @@
 
 import { assert } from "./assert.ts";
 
-export class Budget {
+/** Where bytes are taken from and given back to: a budget, or one holder's part of it. */
+export interface Room {
+  /** False, and nothing is taken, when there is no room. */
+  take(bytes: number): boolean;
+  give(bytes: number): void;
+}
+
+export class Budget implements Room {
   readonly name: string;
   readonly bytesMax: number;
   used = 0;

@@ -21,6 +21,7 @@ import { proxiedCertificate } from "./peerCertificate.ts";
 import { NEED_MORE_HEADER, type ProxyHeader, readProxyHeader } from "./proxyHeader.ts";
 import type { Residues } from "./residues.ts";
 import type { ListenerSettings } from "./settings.ts";
+import type { StrangerRoom } from "./strangers.ts";
 import type { TlsKit } from "./tlsKit.ts";
 import type { TransportSettings } from "./transport.ts";
 import { type WebSocketHost, WebSocketLayer } from "./webSocket.ts";
@@ -97,8 +98,12 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   private secure: SecureCarrier | null = null;
   private step: Step = Step.FirstByte;
   private held: Buffer = NOTHING;
-  /** What it has taken of the strangers' budget. */
+  /** What `held` costs. */
   private heldCost = 0;
+  /** What it holds of the strangers' budget, with the layers above it; made when there is something. */
+  private room: StrangerRoom | null = null;
+  /** What it has become. */
+  private connection: Connection | null = null;
   private isSecured = false;
   private certificate: PeerCertificate | null = null;
   private upgrading: Layer = NOBODY;
@@ -270,8 +275,10 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
     return this.place.settings.packetBytesMax;
   }
 
-  get strangers(): Budget {
-    return this.host.router.budgets.strangers;
+  get strangers(): StrangerRoom {
+    if (this.connection !== null) return this.connection.strangers;
+    this.room ??= this.host.strangers.roomFor(this);
+    return this.room;
   }
 
   get partial(): Budget {
@@ -308,6 +315,11 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
     connection.openedMs = this.openedMs;
     connection.certificate = this.certificate;
     connection.refusal = this.refusal;
+    if (this.room !== null) {
+      this.room.owner = connection;
+      connection.room = this.room;
+    }
+    this.connection = connection;
     this.step = Step.Done;
     this.host.seated(this, connection);
     return connection;
@@ -337,7 +349,7 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
   /** Keeps a copy of what a ClientHello begins with. No client says more before it is answered. */
   private hold(chunk: Buffer): void {
     if (this.held.length + chunk.length > HELD_BYTES_MAX) this.close(CloseCause.tooEager);
-    else if (!this.host.router.budgets.strangers.take(chunk.length)) this.close(CloseCause.noMemory);
+    else if (!this.strangers.take(chunk.length)) this.close(CloseCause.noMemory);
     else {
       this.heldCost += chunk.length;
       this.held = Buffer.concat([this.held, chunk]);
@@ -346,7 +358,7 @@ export class Arrival implements TlsUser, Newcomer, Handshaker, WebSocketHost {
 
   private letGo(): void {
     this.held = NOTHING;
-    this.host.router.budgets.strangers.give(this.heldCost);
+    if (this.heldCost > 0) this.room?.give(this.heldCost);
     this.heldCost = 0;
   }
 }

@@ -150,13 +150,13 @@ export class Authentication {
     else this.exchangeFrom(connect?.properties.authenticationData ?? NO_DATA);
     if (connection.state !== ConnectionState.Authenticating || connect === null) return;
     const cost = costOf(connect);
-    if (connection.host.router.budgets.strangers.take(cost)) this.connectCost = cost;
+    if (connection.strangers.take(cost)) this.connectCost = cost;
     else this.refuse(errors.quotaExceeded);
   }
 
   private forgetConnect(): void {
     this.connect = null;
-    this.connection.host.router.budgets.strangers.give(this.connectCost);
+    if (this.connectCost > 0) this.connection.strangers.give(this.connectCost);
     this.connectCost = 0;
   }
 

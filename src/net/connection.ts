@@ -31,6 +31,7 @@ import { type ByteSink, Outbound } from "./outbound.ts";
 import type { Residues } from "./residues.ts";
 import type { RateMemory } from "./rate.ts";
 import type { ListenerSettings } from "./settings.ts";
+import type { StrangerRoom, Strangers } from "./strangers.ts";
 
 /** What a connection needs of its socket. */
 export interface Socket extends ByteSink {
@@ -44,6 +45,7 @@ export interface Socket extends ByteSink {
 export interface ConnectionHost {
   readonly router: Router;
   readonly residues: Residues;
+  readonly strangers: Strangers;
   /** Answers to one chunk; reset by whoever begins to use it. */
   readonly out: ByteWriter;
   /** Connections that stand paused and are let read one chunk now and then. */
@@ -122,6 +124,8 @@ export class Connection implements DeliveryPort {
   certificate: PeerCertificate | null = null;
   /** Its CONNECT is answered with this, whatever it says: its address has had its share. */
   refusal: MqttError | null = null;
+  /** What it holds of the strangers' budget; null while that is nothing. */
+  room: StrangerRoom | null = null;
 
   constructor(
     host: ConnectionHost,
@@ -194,6 +198,12 @@ export class Connection implements DeliveryPort {
     if (this.state >= ConnectionState.Closing) return;
     this.lastSeenMs = this.host.router.clock.nowMs();
     this.inbound.data(chunk);
+  }
+
+  /** Room for what comes before anybody has let the client in. */
+  get strangers(): StrangerRoom {
+    this.room ??= this.host.strangers.roomFor(this);
+    return this.room;
   }
 
   pace(paced: boolean): void {

@@ -17,6 +17,7 @@ import { Lobby } from "./lobby.ts";
 import type { HostObserver } from "./observer.ts";
 import { Residues } from "./residues.ts";
 import type { ListenerSettings } from "./settings.ts";
+import { Strangers } from "./strangers.ts";
 
 export const TICK_MS = 1000;
 /** How often a paused publisher is let deliver one chunk, so that its acknowledgements and PINGREQ flow. */
@@ -63,6 +64,7 @@ export interface HostListener {
 export class Host implements ConnectionHost {
   readonly router: Router;
   readonly residues: Residues;
+  readonly strangers: Strangers;
   readonly out = new ByteWriter(OUT_BYTES);
   readonly paused = new Set<Connection>();
   readonly overdrawn = new Set<Connection>();
@@ -101,6 +103,7 @@ export class Host implements ConnectionHost {
     this.router = router;
     this.residues = new Residues(router.budgets.residue, router.clock, () => listener.pressed());
     router.replays.pressed = () => listener.pressed();
+    this.strangers = new Strangers(router.budgets.strangers);
     this.lastTickMs = router.clock.nowMs();
     this.listener = listener;
     this.identifierPrefix = identifierPrefix;
@@ -196,6 +199,7 @@ export class Host implements ConnectionHost {
   connected(connection: Connection): void {
     this.lobby.leave(connection);
     connection.isClient = true;
+    if (connection.room?.held === 0) connection.room = null;
     this.stats.accept(connection.listener.section);
     this.listener.connected(connection);
     this.observer?.connected(connection);

@@ -12,7 +12,7 @@
 //
 // A paused socket does not tell that its client has died, and may still deliver one chunk. @hot
 
-import type { Budget } from "../base/budget.ts";
+import type { Room } from "../base/budget.ts";
 import type { ByteWriter } from "../base/byteWriter.ts";
 import { decodeConnect } from "../packet/connect.ts";
 import { errorOfCode, errors, isMqttError, type MqttError } from "../packet/error.ts";
@@ -155,7 +155,7 @@ export class Inbound {
     }
     const { budgets } = connection.host.router;
     const isStranger = connection.state < ConnectionState.Connected;
-    this.partial ??= new Partial(isStranger ? budgets.strangers : budgets.partial);
+    this.partial ??= new Partial(isStranger ? connection.strangers : budgets.partial);
     const status = this.partial.add(chunk, at, end, this.packetBytesMax);
     if (status !== PartialStatus.NeedMore) connection.fail(partialError(status));
   }
@@ -391,7 +391,7 @@ export class Inbound {
   private mayRead(chunkBytes: number): boolean {
     const { session, host } = this.connection;
     if (!this.isPaced || (session?.inflight.count ?? 0) > 0) return true;
-    const { used, bytesMax } = this.parkedBudget;
+    const { used, bytesMax } = host.router.budgets.parked;
     return host.router.log.freeBytes >= chunkBytes || bytesMax - used >= chunkBytes;
   }
 
@@ -408,7 +408,7 @@ export class Inbound {
       connection.flush(host.out);
       if (kept > 0) this.park(parked, 0, kept);
     }
-    const { used, bytesMax } = this.parkedBudget;
+    const { used, bytesMax } = host.router.budgets.parked;
     // and no more than half of the room, so that others may wait too.
     const mayRead = (this.parked?.length ?? 0) <= LOOK_THROUGH_BYTES && 2 * used <= bytesMax;
     if (mayRead) this.resume();
@@ -434,9 +434,9 @@ export class Inbound {
   }
 
   /** What strangers send has a budget of its own, so that it takes no room from the others. */
-  private get parkedBudget(): Budget {
-    const { parked, strangers } = this.connection.host.router.budgets;
-    return this.awaitsVerdict ? strangers : parked;
+  private get parkedBudget(): Room {
+    const { connection } = this;
+    return this.awaitsVerdict ? connection.strangers : connection.host.router.budgets.parked;
   }
 
   private unpark(): Buffer | null {

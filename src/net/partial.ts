@@ -1,7 +1,7 @@
 // Partial: the beginning of a packet whose rest has not arrived. It grows with what is received, never with what the
 // packet announces, and all connections' together stay within one budget.
 
-import type { Budget } from "../base/budget.ts";
+import type { Room } from "../base/budget.ts";
 import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
 import { bodyAt, MALFORMED_LENGTH, NEED_MORE, remainingLength } from "../packet/frame.ts";
 
@@ -17,9 +17,9 @@ export class Partial {
   length = 0;
   /** Bytes of the chunk that the last add() took. */
   taken = 0;
-  private readonly budget: Budget;
+  private readonly budget: Room;
 
-  constructor(budget: Budget) {
+  constructor(budget: Room) {
     this.budget = budget;
   }
 

@@ -3,7 +3,7 @@
 //
 //   Upgrading ──101──▶ Open ──close frame, fault, end()──▶ Closed
 
-import type { Budget } from "../base/budget.ts";
+import type { Room } from "../base/budget.ts";
 import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
 import type { Closed } from "./closeCause.ts";
 import type { Socket } from "./connection.ts";
@@ -32,9 +32,9 @@ export interface WebSocketHost {
   /** A compressed message, as it comes and unpacked: bytes. */
   readonly messageBytesMax: number;
   /** For what comes in parts and cannot be passed on yet, of those who have not said who they are. */
-  readonly strangers: Budget;
+  readonly strangers: Room;
   /** The same, of clients. */
-  readonly partial: Budget;
+  readonly partial: Room;
   /** For rests of cut frames. */
   readonly residues: Residues;
   /** Calls a turn after other work has had its own. */
@@ -69,7 +69,7 @@ export class WebSocketLayer implements Layer, Socket, EncoderOwner, Unpacked {
   /** Frames that wait for their turn; the socket is not read meanwhile. */
   private waiting: Buffer = NO_PAYLOAD;
   /** Who has room for them. */
-  private waitingBudget: Budget | null = null;
+  private waitingBudget: Room | null = null;
   private isTurnAsked = false;
   /** The connection wants nothing now. */
   private isPaused = false;

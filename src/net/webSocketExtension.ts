@@ -1,7 +1,7 @@
 // permessage-deflate, RFC 7692: what is agreed on in the upgrade, and messages that come packed. Neither side keeps a
 // dictionary from one message to the next, so that a connection holds no memory for it while idle.
 
-import type { Budget } from "../base/budget.ts";
+import type { Room } from "../base/budget.ts";
 import { type Unpacked, unpack, UnpackStatus } from "./webSocketDeflate.ts";
 
 export interface DeflateTerms {
@@ -61,7 +61,7 @@ function termsOf(parameters: string): DeflateTerms | null {
 /** Collects one packed message and unpacks it; a message that comes in one piece is not even collected. */
 export class Unpacker {
   private readonly bytesMax: number;
-  private budget: Budget | null = null;
+  private budget: Room | null = null;
   private held: Buffer | null = null;
   private length = 0;
 
@@ -71,7 +71,7 @@ export class Unpacker {
   }
 
   /** Keeps a copy of chunk[at, end), which is not the last piece; the first says whose `budget` all of it takes. */
-  add(chunk: Buffer, at: number, end: number, budget: Budget): UnpackStatus {
+  add(chunk: Buffer, at: number, end: number, budget: Room): UnpackStatus {
     if (this.held === null) this.budget = budget;
     const needed = this.length + end - at;
     if (needed > this.bytesMax) return UnpackStatus.TooLarge;
@@ -91,7 +91,7 @@ export class Unpacker {
   }
 
   /** chunk[at, end) is the last piece: `taker` gets the message, and it is forgotten. */
-  last(chunk: Buffer, at: number, end: number, budget: Budget, taker: Unpacked): UnpackStatus {
+  last(chunk: Buffer, at: number, end: number, budget: Room, taker: Unpacked): UnpackStatus {
     if (this.held === null) {
       if (end - at > this.bytesMax) return UnpackStatus.TooLarge;
       return unpack(chunk, at, end, this.bytesMax, taker);

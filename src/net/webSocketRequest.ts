@@ -1,7 +1,7 @@
 // Upgrade request: the head of one HTTP/1.1 request, from bytes to the few fields that an upgrade looks at. It is
 // bounded in bytes, in fields and in what it keeps; anything that could be read in two ways is refused.
 
-import type { Budget } from "../base/budget.ts";
+import type { Room } from "../base/budget.ts";
 
 /** Of the whole head, its empty line included. */
 export const HEAD_BYTES_MAX = 8 * 1024;
@@ -15,7 +15,7 @@ export type HeadStatus = (typeof HeadStatus)[keyof typeof HeadStatus];
 
 /** Collects the head of a request that comes in any number of chunks. */
 export class HeadReader {
-  private readonly budget: Budget;
+  private readonly budget: Room;
   private held: Buffer | null = null;
   private heldBytes = 0;
   /** The head without its empty line, once it is whole. */
@@ -23,7 +23,7 @@ export class HeadReader {
   /** How much of the last chunk belongs to the head. */
   taken = 0;
 
-  constructor(budget: Budget) {
+  constructor(budget: Room) {
     this.budget = budget;
   }
 

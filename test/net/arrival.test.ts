@@ -15,6 +15,7 @@ import { listenerDefaults, routerDefaults } from "../support/broker.ts";
 import { manualClock } from "../support/clock.ts";
 import { inetBody, proxyV2, sslValue } from "../support/proxyHeader.ts";
 import { tlsSettings } from "../support/tls.ts";
+import { clientFrame } from "../support/webSocket.ts";
 
 const CONNECT = Buffer.from("101000044d51545405" + "02" + "003c" + "00" + "0003746c73", "hex");
 const PING = Buffer.from("c000", "hex");
@@ -306,4 +307,21 @@ test("handshakes beyond their limit wait unread, and begin with all that came", 
   host.lobby.tick(clock.nowMs());
   await Promise.resolve();
   expect([next.socket.state, third.socket.hello?.length]).toEqual(["dropped", 1]);
+});
+
+test("of those whose WebSocket carries no CONNECT yet, who holds most makes room for others", () => {
+  const { host, socket, begin, left } = scene({ webSocket: { ...WS, compression: true } });
+  const deflate = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+  const upgraded = Buffer.from(REQUEST.toString("latin1").replace(/\r\n$/, deflate), "latin1");
+  const one = begin();
+  const { strangers } = host.router.budgets;
+  for (const [index, { layer }] of [socket, one.socket].entries()) {
+    layer.data(upgraded);
+    expect(host.open.size).toBe(index + 1);
+  }
+  const piece = (bytes: number): Buffer => clientFrame({ rsv: 4, fin: false, payload: Buffer.alloc(bytes) });
+  socket.layer.data(piece(1_000));
+  strangers.take(strangers.bytesMax - strangers.used);
+  one.socket.layer.data(piece(500));
+  expect([socket.state, one.socket.state, left.length]).toEqual(["ended", "open", 0]);
 });

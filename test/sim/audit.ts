@@ -34,7 +34,7 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
   let residue = 0;
   for (const connection of connections) {
     const { partial: arriving } = connection.inbound as unknown as { partial: PartialPacket | null };
-    const isStrangers = arriving?.["budget"] === budgets.strangers;
+    const isStrangers = arriving !== null && arriving["budget"] !== budgets.partial;
     if (isStrangers) strangers += arriving?.bytes.length ?? 0;
     else partial += arriving?.bytes.length ?? 0;
     const { length = 0 } = connection.inbound["parked"] ?? {};
