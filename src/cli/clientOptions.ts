@@ -179,7 +179,9 @@ function targetOf(flags: ConnectFlags): Target {
 }
 
 /** With the way there. What cannot be done is said, not left out. */
-function withRoute(target: Target, { bind, proxy, srv, host, url }: ConnectFlags): Target {
+function withRoute(target: Target, { bind, proxy, srv, host, url, tlsAlpn }: ConnectFlags): Target {
+  if (tlsAlpn !== undefined && target.kind === "ws")
+    throw new CommandError("--tls-alpn goes with TLS alone: WebSocket asks for http/1.1");
   const given = [bind && "-A", proxy && "--proxy", srv && "-S"].filter((option) => option !== undefined);
   if (given.length === 0) return target;
   if (target.kind !== "tcp")
