@@ -160,7 +160,10 @@ describe("a message gets there by", () => {
     const suite = "ECDHE-ECDSA-AES256-GCM-SHA384";
     await publish(...port(old), ...ca, "--tls-version", "tlsv1.2", "--ciphers", suite);
     expect(seen[1]).toEqual(["TLSv1.2", suite, expect.anything()]);
-    expect(await failure(...port(old), ...ca, "--tls-version", "tlsv1.3")).toContain("cannot connect to");
+    for (const more of [[], ["--ws"]]) {
+      const why = await failure(...port(old), ...ca, "--tls-version", "tlsv1.3", ...more);
+      expect(why).toContain("cannot connect to");
+    }
   });
 
   test("the address that -A names", async () => {
@@ -294,6 +297,7 @@ describe("what cannot be is a sentence:", () => {
       () => ["--tls-alpn", ""],
       "--tls-alpn: the name of a protocol has 1 to 255",
     ],
+    ["a protocol and WebSocket", () => ["--ws", "--tls-alpn", "mqtt"], "WebSocket asks for http/1.1"],
     [
       "another kind of proxy",
       () => ["--proxy", "http://localhost"],
