@@ -322,6 +322,12 @@ export class CommitLog {
     return this.freeBytes / this.budget.bytesMax;
   }
 
+  /** A run of usual size can be appended, and the one behind it too. */
+  get hasRoom(): boolean {
+    const { segmentBytes, segmentRuns, segmentEntries } = this.shape;
+    return this.freeBytes >= 2 * segmentCost(segmentBytes, segmentRuns, segmentEntries);
+  }
+
   /** Segments in use, for metrics and tests. */
   get liveSegments(): number {
     let live = 0;

@@ -5,7 +5,7 @@
 import { ByteWriter } from "../base/byteWriter.ts";
 import { type LineFields, subjectFields } from "../base/logger.ts";
 import { RateMemory } from "./rate.ts";
-import type { Router } from "../router/router.ts";
+import { CHUNK_BYTES_MAX, type Router } from "../router/router.ts";
 import type { Access } from "./access.ts";
 import type { Arrival } from "./arrival.ts";
 import { adopt } from "./authenticating.ts";
@@ -16,8 +16,8 @@ import { Tally } from "./limits.ts";
 import { Lobby } from "./lobby.ts";
 import type { HostObserver } from "./observer.ts";
 import { Residues } from "./residues.ts";
-import type { ListenerSettings } from "./settings.ts";
 import { Strangers } from "./strangers.ts";
+import type { ListenerSettings } from "./settings.ts";
 
 export const TICK_MS = 1000;
 /** How often a paused publisher is let deliver one chunk, so that its acknowledgements and PINGREQ flow. */
@@ -33,8 +33,6 @@ const DESCRIPTORS_KEPT = 32;
 const STOOD_STILL_MS = 2.5 * TICK_MS;
 /** Connections that trickle whatever the log's room. */
 const TRICKLE_MIN = 2;
-/** The largest chunk that a socket delivers at one time. */
-const CHUNK_BYTES_MAX = 512 * 1024;
 const OUT_BYTES = 64 * 1024;
 /** Clients that are judged anew in one turn. */
 const REVISED_PER_TURN = 128;
@@ -256,13 +254,15 @@ export class Host implements ConnectionHost {
     this.lobby.gate.tick();
     for (const connection of this.overdrawn) connection.inbound.refill();
     let count = Math.max(TRICKLE_MIN, Math.floor(this.router.log.freeBytes / CHUNK_BYTES_MAX / 2));
+    let room = this.router.chunkRoom;
     const [waiting, others]: [Connection[], Connection[]] = [[], []];
     for (const connection of this.paused) (connection.inbound.isWaiting ? waiting : others).push(connection);
     for (const connection of [...waiting, ...others]) {
       if (count === 0) return;
       if (!this.paused.delete(connection)) continue; // it was let go meanwhile
       this.paused.add(connection);
-      if (connection.inbound.trickle(CHUNK_BYTES_MAX)) count--;
+      if (connection.inbound.trickle(room > 0)) room--;
+      count--;
     }
   }
 

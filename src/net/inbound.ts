@@ -216,6 +216,7 @@ export class Inbound {
     const { connection } = this;
     if (status === IngestStatus.NoRoom) {
       this.waits = true;
+      connection.host.router.pacing.holdAll();
       if (this.waitsSinceMs === 0) this.waitsSinceMs = connection.host.router.clock.nowMs();
     } else if (status < 0) {
       connection.flush(out); // what was acknowledged before the error still is
@@ -362,37 +363,30 @@ export class Inbound {
   }
 
   /**
-   * Every 50 ms while paused: what waits is tried again, or one more chunk, of `chunkBytes` at the most, is let in.
-   * False when there is no room for one.
+   * Every 50 ms while paused: what waits is tried again, or one more chunk is let in if there is room for it, or may be
+   * acknowledgements in it, which make room. True when it may need room.
    */
-  trickle(chunkBytes: number): boolean {
-    const { router } = this.connection.host;
+  trickle(hasRoom: boolean): boolean {
+    const { session, host } = this.connection;
+    const { router } = host;
     if (!this.isWaiting) {
-      const mayRead = this.mayRead(chunkBytes);
-      if (mayRead) this.resume();
-      return mayRead;
+      const needsRoom = this.isPaced && (session?.inflight.count ?? 0) === 0;
+      if (hasRoom || !needsRoom) this.resume();
+      return hasRoom && needsRoom;
     }
     const parked = this.unpark();
     const { ingest, clock, settings } = router;
     const waited = clock.nowMs() - this.waitsSinceMs;
     if (waited > WAIT_MS_MAX) {
       this.connection.fail(errors.quotaExceeded);
-      return true;
+      return false;
     }
     if (waited > settings.stallMs) ingest.refusal = Refusal.Answerable;
     this.receive(parked ?? NO_CHUNK);
     if (parked !== null && parked.length >= RELEASED_BYTES_MIN) release(parked);
     ingest.refusal = Refusal.Wait;
     if (waited > ACKNOWLEDGEMENTS_MS) this.lookForAcknowledgements();
-    return true;
-  }
-
-  /** What a publisher sends can be stored or kept, or there may be acknowledgements in it, which make room. */
-  private mayRead(chunkBytes: number): boolean {
-    const { session, host } = this.connection;
-    if (!this.isPaced || (session?.inflight.count ?? 0) > 0) return true;
-    const { used, bytesMax } = host.router.budgets.parked;
-    return host.router.log.freeBytes >= chunkBytes || bytesMax - used >= chunkBytes;
+    return false;
   }
 
   /** Takes the acknowledgements that wait behind what the log has no room for, and lets one more chunk in. */

@@ -9,6 +9,8 @@
 // do, and is left behind when it moves not at all for a moment. One of the few in debt among the healthy readers of
 // all the traffic that it shares, of every filter that its publishers' messages go to, is left behind once it has kept
 // publishers waiting for most of ten times `stallMs`. Who is left behind holds nobody until it has caught up.
+//
+// Where all that is asked for does not fit the log, which many small debts can fill, every publisher waits for room.
 
 import type { Clock } from "../base/clock.ts";
 import type { Postings } from "../log/postings.ts";
@@ -23,6 +25,8 @@ export interface PacedPort {
   readonly lastRoute: { readonly filters: readonly FilterState[] } | null;
   /** It has subscriptions: what it sends may be acknowledgements, which make room. */
   readonly isReader: boolean;
+  /** It has been sent what it must acknowledge. */
+  readonly mayAcknowledge: boolean;
   /** Filters that hold it back now. */
   heldBy: number;
   pace(paced: boolean): void;
@@ -63,6 +67,8 @@ export class Pacing {
   private rotation = 0;
   private judgement = 0;
   private readonly publishers = new Set<PacedPort>();
+  /** Publishers that wait for room in the log, longest waiting first. */
+  private waiting: PacedPort[] = [];
 
   constructor(postings: Postings, clock: Clock, debtBytes: number, stallMs: number) {
     this.postings = postings;
@@ -124,6 +130,30 @@ export class Pacing {
         if (fed !== undefined) this.hold(fed, publisher);
       }
     }
+  }
+
+  /**
+   * The log has no room: no publisher is read before it has some, but those whose acknowledgements may make it, so
+   * that what they send waits with them and not here.
+   */
+  holdAll(): void {
+    for (const publisher of this.publishers) {
+      const publishes = publisher.lastRoute !== null || !publisher.isReader;
+      if (publisher.heldBy > 0 || !publishes || publisher.mayAcknowledge) continue;
+      publisher.heldBy++;
+      this.waiting.push(publisher);
+      publisher.pace(true);
+    }
+  }
+
+  /** There is room in the log for a chunk of each of so many that wait for it: they go on. */
+  letSomeGo(count: number): void {
+    for (const port of this.waiting.splice(0, Math.min(count, LET_GO_MAX)))
+      if (--port.heldBy === 0) port.pace(false);
+  }
+
+  get waitsForRoom(): boolean {
+    return this.waiting.length > 0;
   }
 
   /**
@@ -277,6 +307,7 @@ export class Pacing {
   forget(port: PacedPort): void {
     this.publishers.delete(port);
     if (port.heldBy === 0) return;
+    this.waiting = this.waiting.filter((other) => other !== port);
     for (const state of [...this.paced]) {
       const index = state.paced!.indexOf(port);
       if (index < 0) continue;

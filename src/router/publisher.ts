@@ -67,6 +67,10 @@ export class Publisher implements PacedPort {
     return this.session.byText.size > 0;
   }
 
+  get mayAcknowledge(): boolean {
+    return this.session.inflight.count > 0;
+  }
+
   pace(paced: boolean): void {
     this.session.port?.pace(paced);
   }

@@ -34,6 +34,8 @@ const ACKNOWLEDGE_MS = 5_000;
 const READERS_PER_TICK = 65_536;
 const STRETCHES_PER_TICK = 10_000;
 
+/** While nobody moves, what is owed to those that are connected is kept for so many times `stallMs`. */
+const ALL_STALLED = 10;
 /** So long the whole log is not looked through again after there was nothing to gain. */
 const IN_VAIN_MS = 5;
 
@@ -239,8 +241,10 @@ export class Retention implements CleanerOwner {
 
   /** Sessions that pin `segment` and are offline or do not move give up the oldest segment of what they are owed. */
   private shrinkQueues(segment: Segment): void {
+    const patience = this.someMove() ? this.settings.stallMs : ALL_STALLED * this.settings.stallMs;
+    const since = this.clock.nowMs() - patience;
     for (const reader of this.pinnedIn(segment)) {
-      if (reader.state !== ReaderState.Offline && !this.hasStalled(reader)) continue;
+      if (reader.state !== ReaderState.Offline && reader.progressMs >= since) continue;
       this.debt.skip(reader, 2, Math.max(segment.sequence, sequenceBehind(reader)));
       const dropped = this.dropInflight(reader, segment);
       this.stats.quotaMessages += dropped;
@@ -262,6 +266,15 @@ export class Retention implements CleanerOwner {
       dropped++;
     }
     return dropped;
+  }
+
+  /** One of those that owe something moves: it is not the network, nor this machine, that stands still. */
+  private someMove(): boolean {
+    for (let segment: Segment | null = this.log.oldest; segment !== null; segment = segment.newer) {
+      for (const reader of this.pinnedIn(segment))
+        if (reader.state !== ReaderState.Offline && !this.hasStalled(reader)) return true;
+    }
+    return false;
   }
 
   private hasStalled(reader: Reader): boolean {

@@ -49,6 +49,10 @@ const NO_PROPERTIES = new Uint8Array(0);
 
 /** Share of the log's budget that is free below which publishers are held before they are read. */
 const NEARLY_FULL = 0.6;
+/** The most that a socket delivers at one time, bytes. */
+export const CHUNK_BYTES_MAX = 512 * 1024;
+/** While somebody waits for room and less of the log is free, sparse segments are rewritten. */
+const TIDY_SHARE = 0.25;
 
 export class Router implements LogOwner {
   readonly settings: RouterSettings;
@@ -130,14 +134,23 @@ export class Router implements LogOwner {
   relax(): void {
     this.retention.closeCondemned();
     this.checkPacing();
-    if (!this.replays.isWaiting) return;
-    if (this.replays.isShort) this.retention.tidy();
-    this.replays.retry(({ reader }) => this.ready.push(reader));
+    const { log, pacing, replays } = this;
+    if (!replays.isWaiting && !pacing.waitsForRoom) return;
+    if (!pacing.waitsForRoom) {
+      if (log.freeShare < TIDY_SHARE) this.retention.tidy();
+    } else if (log.hasRoom || this.makeRoom()) pacing.letSomeGo(this.chunkRoom);
+    replays.retry(({ reader }) => this.ready.push(reader));
+  }
+
+  /** So many publishers may be let deliver a chunk now: it is appended, or it waits within its budget. */
+  get chunkRoom(): number {
+    const { used, bytesMax } = this.budgets.parked;
+    return Math.ceil((this.log.freeBytes + bytesMax - used - CHUNK_BYTES_MAX) / CHUNK_BYTES_MAX / 2);
   }
 
   /** relax() has work: it is to be called every few milliseconds. */
   get isPressed(): boolean {
-    return this.pacing.pacedFilters > 0 || this.replays.isWaiting;
+    return this.pacing.pacedFilters > 0 || this.pacing.waitsForRoom || this.replays.isWaiting;
   }
 
   private afterTurn(): void {
