@@ -84,7 +84,7 @@ export function register(command: Command): void {
     .option("--retain-as-published", "keep the retain flag of the publisher (MQTT 5)")
     .optionsGroup("End:")
     .option("-C, --count <n>", "after so many messages", integer(1, COUNT_MAX))
-    .option("-W, --timeout <s>", "after so many seconds", decimal(0.001, TIMEOUT_S_MAX))
+    .option("-W, --timeout <s>", "so many seconds after it has connected", decimal(0.001, TIMEOUT_S_MAX))
     .option("-E, --exit-subscribed", "as soon as the broker has subscribed")
     .optionsGroup("Output:")
     .option("-v, --verbose", "topic and payload")

@@ -61,9 +61,9 @@ export class Subscriber {
   async run(): Promise<number> {
     this.listenForSignals();
     const { timeoutMs } = this.terms;
-    const timer = timeoutMs === undefined ? undefined : setTimeout(() => this.timedOut(), timeoutMs);
     const onMessage = (message: Message): boolean => this.message(message);
     this.client = await Client.connect(this.terms.client, onMessage);
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => this.timedOut(), timeoutMs);
     this.connected(this.client);
     for (;;) {
       await this.whileConnected(this.client);
@@ -169,8 +169,6 @@ export class Subscriber {
   private timedOut(): void {
     this.terms.warn("timed out");
     this.finish(EXIT_TIMED_OUT);
-    // Before there is a connection nothing else waits for the end.
-    if (this.client === null) process.exit(EXIT_TIMED_OUT);
   }
 
   private listenForSignals(): void {
