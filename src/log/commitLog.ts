@@ -42,7 +42,7 @@ export interface LogShape {
   readonly segmentEntries: number;
 }
 
-/** Recycled segments that are kept for reuse at any time; those beyond that while the log needs them again and again. */
+/** Recycled segments that are kept for reuse at any time; those beyond that while the log needs them now and then. */
 const POOLED_MIN = 4;
 /** Seconds fit a run's 32-bit field for 136 years. */
 const OFFSET_MAX = Number.MAX_SAFE_INTEGER;

@@ -7,17 +7,19 @@
 import { assert } from "../base/assert.ts";
 import type { Budget } from "../base/budget.ts";
 import type { Clock } from "../base/clock.ts";
-import { decodeUtf8 } from "../packet/utf8.ts";
-import { frameBytes as lengthOfFrame, putVarint, varintBytes } from "../packet/frame.ts";
+import { bodyAt, frameBytes as lengthOfFrame, putVarint, varintBytes } from "../packet/frame.ts";
 import type { RetainedOwner } from "../session/session.ts";
 import type { PublishFrame } from "./publishFrame.ts";
+import { SlotTable, TABLE_COST } from "./slotTable.ts";
 import type { Stats } from "./stats.ts";
 
 const SEGMENT_BYTES = 256 * 1024;
 const SLOT_BYTES = 4;
-/** Typed-array fields and the map entry of one slot, and per byte of topic the map's key. */
-export const SLOT_COST = 4 + 4 + 4 + 4 + 4 + 4 + 8 + 8 + 2 + 100;
-const GROW = 4096;
+/** What the arrays and the table have for each slot, used or not. */
+export const SLOT_COST = 4 + 4 + 4 + 4 + 4 + 4 + 8 + 8 + 8 + TABLE_COST;
+/** Slots that are added at one time, at least; fewer when the budget is nearly used up. */
+const GROW = 256;
+const GROW_LEAST = 16;
 const FREE = 0xffff_ffff;
 
 /** What there is to store: a Topic Name, property bytes with their length (none before MQTT 5), a payload. */
@@ -33,7 +35,7 @@ interface RetainedSegment {
 }
 
 export class Retained {
-  private readonly byTopic = new Map<string, number>();
+  private readonly byTopic: SlotTable;
   private readonly segments: (RetainedSegment | null)[] = [];
   private active = -1;
   private readonly freeSlots: number[] = [];
@@ -57,14 +59,15 @@ export class Retained {
   private readonly stats: Stats;
   private readonly clock: Clock;
 
-  constructor(budget: Budget, stats: Stats, clock: Clock) {
+  constructor(budget: Budget, stats: Stats, clock: Clock, seed: number) {
+    this.byTopic = new SlotTable(seed);
     this.budget = budget;
     this.stats = stats;
     this.clock = clock;
   }
 
   get count(): number {
-    return this.byTopic.size;
+    return this.byTopic.count;
   }
 
   /** Counts what clients with this Client Identifier have stored, which may be `countMax` messages. */
@@ -83,12 +86,13 @@ export class Retained {
     owner: RetainedOwner | null = null,
   ): boolean {
     const { topic, topicAt, topicBytes, chunk, propertiesAt, payload, end, aliasAt, spans } = message;
-    const name = decodeUtf8(topic, topicAt, topicAt + topicBytes);
+    const known = this.find(topic, topicAt, topicBytes);
     if (payload === end) {
-      this.clear(name);
+      this.free(known);
       return true;
     }
-    if (owner !== null && owner.count >= owner.countMax && !this.isOwn(name, owner)) return false;
+    const isOwn = known >= 0 && (this.ownerOf[known] ?? null) === owner;
+    if (owner !== null && owner.count >= owner.countMax && !isOwn) return false;
     let properties = payload - propertiesAt;
     let propertyLength = 0;
     if (aliasAt >= 0) {
@@ -97,7 +101,7 @@ export class Retained {
     }
     const remaining = 2 + topicBytes + properties + end - payload;
     const bytes = 1 + varintBytes(remaining) + remaining;
-    const slot = this.obtain(name, bytes);
+    const slot = this.obtain(known, bytes);
     if (slot < 0) return false;
     const out = this.segments[this.segmentOf[slot]!]!.bytes;
     let to = this.byteAt[slot]!;
@@ -118,50 +122,66 @@ export class Retained {
     this.publisherOf[slot] = number;
     this.storedAt[slot] = ++this.clockwork;
     this.own(slot, owner);
+    if (known < 0) {
+      this.byTopic.add(slot, this.byTopic.hash(topic, topicAt, topicBytes));
+      this.stats.retainedMessages = this.count;
+    }
     return true;
   }
 
-  private isOwn(topic: string, owner: RetainedOwner): boolean {
-    const slot = this.byTopic.get(topic);
-    return slot !== undefined && this.ownerOf[slot] === owner;
+  /** The slot of the topic, -1 without one. */
+  private find(topic: Uint8Array, at: number, length: number): number {
+    const { byTopic } = this;
+    const hash = byTopic.hash(topic, at, length);
+    for (let place = byTopic.first(hash); ; place = byTopic.next(place)) {
+      const slot = byTopic.at(place);
+      if (slot < 0 || (byTopic.hasHash(slot, hash) && this.isOf(slot, topic, at, length))) return slot;
+    }
+  }
+
+  /** The slot's message is one of this topic. */
+  private isOf(slot: number, topic: Uint8Array, at: number, length: number): boolean {
+    const { bytes } = this.segments[this.segmentOf[slot]!]!;
+    const from = this.byteAt[slot]!;
+    const body = bodyAt(bytes, from, from + this.frameBytes[slot]!);
+    if (((bytes[body]! << 8) | bytes[body + 1]!) !== length) return false;
+    for (let i = 0; i < length; i++) if (bytes[body + 2 + i] !== topic[at + i]) return false;
+    return true;
   }
 
   /** Who stored last owns the slot. */
   private own(slot: number, owner: RetainedOwner | null): void {
     const before = this.ownerOf[slot] ?? null;
     if (before === owner) return;
+    while (this.ownerOf.length < slot) this.ownerOf.push(null);
     this.ownerOf[slot] = owner;
     if (before !== null && --before.count === 0) this.owners.delete(before.clientIdentifier);
     if (owner !== null && ++owner.count === 1) this.owners.set(owner.clientIdentifier, owner);
   }
 
   clear(topic: string): void {
-    const slot = this.byTopic.get(topic);
-    if (slot === undefined) return;
-    this.byTopic.delete(topic);
+    this.free(this.slotOf(topic));
+  }
+
+  private free(slot: number): void {
+    if (slot < 0) return;
+    this.byTopic.remove(slot);
     this.own(slot, null);
     this.dropRecord(slot);
     this.segmentOf[slot] = FREE;
     this.freeSlots.push(slot);
-    this.budget.give(SLOT_COST + topic.length);
-    this.stats.retainedMessages = this.byTopic.size;
+    this.stats.retainedMessages = this.count;
   }
 
-  /** A slot whose record has room for `bytes` frame bytes, or -1. */
-  private obtain(topic: string, bytes: number): number {
-    const known = this.byTopic.get(topic);
-    if (known !== undefined && this.frameBytes[known] === bytes) return known; // written over in place
-    if (known === undefined && !this.budget.take(SLOT_COST + topic.length)) return -1;
-    if (!this.reserve(SLOT_BYTES + bytes)) {
-      if (known === undefined) this.budget.give(SLOT_COST + topic.length);
-      return -1;
-    }
+  /** A slot, `known` if there is one, whose record has room for `bytes` frame bytes, or -1. */
+  private obtain(known: number, bytes: number): number {
+    if (known >= 0 && this.frameBytes[known] === bytes) return known; // written over in place
+    const isFull = this.freeSlots.length === 0 && this.slots === this.segmentOf.length;
+    if (known < 0 && isFull && !this.grow()) return -1;
+    if (!this.reserve(SLOT_BYTES + bytes)) return -1;
     let slot = known;
-    if (slot === undefined) {
-      slot = this.freeSlots.pop() ?? this.slots++;
-      if (slot >= this.segmentOf.length) this.grow();
-      this.byTopic.set(topic, slot);
-    } else this.dropRecord(slot);
+    if (slot < 0) slot = this.freeSlots.pop() ?? this.slots++;
+    else this.dropRecord(slot);
     const segment = this.segments[this.active]!;
     segment.bytes.writeUInt32LE(slot, segment.used);
     this.segmentOf[slot] = this.active;
@@ -169,7 +189,6 @@ export class Retained {
     this.frameBytes[slot] = bytes;
     segment.used += SLOT_BYTES + bytes;
     segment.live += SLOT_BYTES + bytes;
-    this.stats.retainedMessages = this.byTopic.size;
     return slot;
   }
 
@@ -241,20 +260,28 @@ export class Retained {
     if (this.segments[active]!.live === 0 && active !== deadest) this.dropSegment(active);
   }
 
-  private grow(): void {
-    const length = this.segmentOf.length + Math.max(GROW, this.segmentOf.length >> 1);
+  /** Makes room for more slots; false when the budget does not allow any. */
+  private grow(): boolean {
+    let more = Math.max(GROW, this.segmentOf.length >> 1);
+    while (!this.budget.take(more * SLOT_COST)) {
+      more >>>= 1;
+      if (more < GROW_LEAST) return false;
+    }
+    const length = this.segmentOf.length + more;
     this.segmentOf = grown(this.segmentOf, new Uint32Array(length).fill(FREE));
     this.byteAt = grown(this.byteAt, new Uint32Array(length));
     this.frameBytes = grown(this.frameBytes, new Uint32Array(length));
     this.classOf = grown(this.classOf, new Uint32Array(length));
     this.timeOf = grown(this.timeOf, new Uint32Array(length));
     this.publisherOf = grown(this.publisherOf, new Uint32Array(length));
-    while (this.ownerOf.length < length) this.ownerOf.push(null);
     this.storedAt = grown(this.storedAt, new Float64Array(length));
+    this.byTopic.grow(length);
+    return true;
   }
 
   slotOf(topic: string): number {
-    return this.byTopic.get(topic) ?? -1;
+    const name = Buffer.from(topic);
+    return this.find(name, 0, name.length);
   }
 
   /** Fills `record` with what lies in the slot; false when it is empty or was stored after `before`. */

@@ -89,7 +89,7 @@ export class Router implements LogOwner {
     this.ready = new ReadyQueue(scheduler);
     this.filters = new Filters(log, this.ready, clock, seed);
     this.pacing = new Pacing(log.postings, clock, settings.paceDebtBytes, settings.stallMs);
-    this.retained = new Retained(budgets.retained, stats, clock);
+    this.retained = new Retained(budgets.retained, stats, clock, seed);
     this.latency = new Latency(clock);
     const { pacing, retained, latency } = this;
     this.ingest = new Ingest(log, this.filters, pacing, retained, this.ready, latency, stats, clock);

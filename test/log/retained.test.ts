@@ -26,7 +26,7 @@ class Store {
 
   constructor(bytes: number) {
     this.budget = new Budget("retained", bytes);
-    this.retained = new Retained(this.budget, new Stats(), { nowMs: () => 1_234_000, wallMs: () => 0 });
+    this.retained = new Retained(this.budget, new Stats(), { nowMs: () => 1_234_000, wallMs: () => 0 }, 7);
   }
 
   /** A v3 message. */

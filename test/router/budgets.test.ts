@@ -16,6 +16,11 @@ describe("budgets", () => {
     });
   }
 
+  test("of 64 MiB let as many clients in as the sample file says, each with a filter of its own", () => {
+    // 894 bytes were charged for an identifier and a filter of some 20 characters.
+    expect(divide(64 * MIB).sessions.bytesMax).toBeGreaterThan(10_010 * 900);
+  });
+
   test("what deliveries are rendered in has its own, whatever the memory", () => {
     const { render } = divide(16 * MIB);
     expect(render.name).toBe("render");

@@ -624,7 +624,7 @@ describe("one message at a time", () => {
 
   test("retained replay, for each version, QoS and option", () => {
     withSeed(1, (random) => {
-      const stage = new Stage(random);
+      const stage = new Stage(random, { router: { memoryBytes: 32 * MIB } });
       for (const version of [4, 5] as const) {
         const publisher = stage.peer({
           clientIdentifier: `publisher-${version}`,

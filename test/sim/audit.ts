@@ -62,8 +62,7 @@ export function audit(router: Router, connections: Iterable<Connection>): void {
 function retainedBytes({ retained }: Router): number {
   let bytes = 0;
   for (const segment of retained["segments"]) bytes += segment?.bytes.length ?? 0;
-  for (const topic of retained["byTopic"].keys()) bytes += SLOT_COST + topic.length;
-  return bytes;
+  return bytes + retained["segmentOf"].length * SLOT_COST;
 }
 
 /** What each session is charged for, part by part. */
