@@ -15,6 +15,8 @@ export class Budget implements Room {
   used = 0;
   /** The most that was ever held, for metrics. */
   peak = 0;
+  /** How often there was no room. */
+  refusals = 0;
   /** Asked when there is no room for so many bytes: true when by now there is. */
   relief: ((bytes: number) => boolean) | null = null;
 
@@ -26,7 +28,10 @@ export class Budget implements Room {
 
   /** Takes `bytes`, or returns false and takes nothing: the caller's stated policy applies. */
   take(bytes: number): boolean {
-    if (this.used + bytes > this.bytesMax && !(this.relief?.(bytes) ?? false)) return false;
+    if (this.used + bytes > this.bytesMax && !(this.relief?.(bytes) ?? false)) {
+      this.refusals++;
+      return false;
+    }
     this.used += bytes;
     if (this.used > this.peak) this.peak = this.used;
     return true;

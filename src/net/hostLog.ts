@@ -34,6 +34,9 @@ const DROPPED_TEXTS: Readonly<Record<keyof Dropped, string>> = {
   not_retained: "delivered but not retained for want of room",
 };
 
+/** Parts of the memory without which clients or what they send are refused; what the others do is waited for. */
+const TOLD_BUDGETS = ["sessions", "retained", "partial", "parked", "strangers"] as const;
+
 /** How soon packets that could not be shown from their middle on are tried again. */
 const SHOW_AGAIN_MS = 50;
 
@@ -53,6 +56,8 @@ export class HostLog implements HostListener {
   /** Connections whose packets are to be shown once none of them is on its way. */
   private readonly waiting = new Set<Connection>();
   private dropped: Dropped = { gap: 0, quota: 0, too_large: 0, refused: 0, not_retained: 0 };
+  /** Refusals that were told. */
+  private readonly short = new Map<string, number>();
   private readonly turnedAwaySockets: Recurring = { count: 0, nextMs: 0 };
   private readonly states: StateLog;
   private readonly untrusted: Recurring = { count: 0, nextMs: 0 };
@@ -104,6 +109,7 @@ export class HostLog implements HostListener {
       refused: refusedPublishes,
       not_retained: refusedRetained,
     };
+    this.tellShort();
     const before = this.dropped;
     this.dropped = now;
     const kinds = (Object.keys(now) as (keyof Dropped)[]).filter((kind) => now[kind] > before[kind]);
@@ -111,6 +117,23 @@ export class HostLog implements HostListener {
     const fields = Object.fromEntries(kinds.map((kind) => [kind, now[kind] - before[kind]]));
     const text = kinds.map((kind) => `${now[kind] - before[kind]} ${DROPPED_TEXTS[kind]}`);
     this.logger.warn(fields, `messages in the last ${WARNING_MS / 1000} s: ${text.join(", ")}`);
+  }
+
+  /** Which part of the memory was too small for what was asked for. */
+  private tellShort(): void {
+    const { budgets } = this.host!.router;
+    for (const part of TOLD_BUDGETS) {
+      const { name, bytesMax, used, refusals } = budgets[part];
+      const times = refusals - (this.short.get(part) ?? 0);
+      if (times === 0) continue;
+      this.short.set(part, refusals);
+      this.logger.warn(
+        { memory: name, times, used, bytes_max: bytesMax },
+        `the part of [router] memory for ${name}, ${mebibytes(bytesMax)}, was too small ${times} times in the last ${
+          WARNING_MS / 1000
+        } s: what needed it was refused; raise memory`,
+      );
+    }
   }
 
   turnedAway(who: LineFields): void {
@@ -189,4 +212,8 @@ export class HostLog implements HostListener {
       this.logger.debug(fields, closed.message);
     else this.logger.info(fields, closed.message);
   }
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }

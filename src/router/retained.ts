@@ -262,11 +262,10 @@ export class Retained {
 
   /** Makes room for more slots; false when the budget does not allow any. */
   private grow(): boolean {
-    let more = Math.max(GROW, this.segmentOf.length >> 1);
-    while (!this.budget.take(more * SLOT_COST)) {
-      more >>>= 1;
-      if (more < GROW_LEAST) return false;
-    }
+    const { used, bytesMax } = this.budget;
+    const room = Math.floor((bytesMax - used) / SLOT_COST);
+    const more = Math.max(GROW_LEAST, Math.min(room, Math.max(GROW, this.segmentOf.length >> 1)));
+    if (!this.budget.take(more * SLOT_COST)) return false;
     const length = this.segmentOf.length + more;
     this.segmentOf = grown(this.segmentOf, new Uint32Array(length).fill(FREE));
     this.byteAt = grown(this.byteAt, new Uint32Array(length));

@@ -165,12 +165,16 @@ export class Session {
 
   /** One more part would find room in the budget, and in the session's share of it. */
   mayCharge(budget: Budget, bytes: number): boolean {
-    return this.cost + bytes <= budget.bytesMax / SESSIONS_MIN && budget.used + bytes <= budget.bytesMax;
+    return this.isWithinShare(budget, bytes) && budget.used + bytes <= budget.bytesMax;
+  }
+
+  private isWithinShare(budget: Budget, bytes: number): boolean {
+    return this.cost + bytes <= budget.bytesMax / SESSIONS_MIN;
   }
 
   /** Budgeted bytes of one more part; false and nothing taken when there is no room for it. */
   charge(budget: Budget, bytes: number): boolean {
-    if (!this.mayCharge(budget, bytes) || !budget.take(bytes)) return false;
+    if (!this.isWithinShare(budget, bytes) || !budget.take(bytes)) return false;
     this.cost += bytes;
     return true;
   }

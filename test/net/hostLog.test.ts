@@ -40,6 +40,29 @@ test("dropped messages are told by kind, once, and nothing is said while there a
   expect(lines[1]!.fields).toEqual({ quota: 1 });
 });
 
+test("a part of the memory that was too small is told with its name and size", () => {
+  const lines: { fields: object; message: string }[] = [];
+  const logger: Logger = {
+    debug() {},
+    info() {},
+    warn: (fields, message) => void lines.push({ fields, message }),
+    error() {},
+    isEnabled: () => true,
+  };
+  const log = new HostLog(logger, one.broker.router.clock);
+  log.host = one.broker.host;
+  const { sessions } = one.broker.router.budgets;
+  const { used, bytesMax } = sessions;
+  for (let i = 0; i < 3; i++) expect(sessions.take(bytesMax + 1)).toBe(false);
+  log.tellDropped();
+  log.tellDropped();
+  const told = lines.filter(({ fields }) => "memory" in fields);
+  expect(told.map(({ fields }) => fields)).toEqual([
+    { memory: "sessions", times: 3, used, bytes_max: bytesMax },
+  ]);
+  expect(told[0]!.message).toContain("raise memory");
+});
+
 test("of a client that nobody looks at nothing is made", () => {
   let made = 0;
   const connection = {
