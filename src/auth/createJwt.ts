@@ -42,7 +42,9 @@ export function createJwt(settings: JwtSettings, parts: Parts): CreatedJwt {
   const keys = fileKeys(kind, path, settings);
   const load = (text: string): Promise<void> => keys.load(text);
   const [name, advice] = FILES[kind];
-  return made(keys, [{ path, key: ["auth", "jwt", name], what: "the file of the keys of tokens", advice, load }]);
+  return made(keys, [
+    { path, key: ["auth", "jwt", name], what: "the file of the keys of tokens", advice, load },
+  ]);
 }
 
 function fileKeys(kind: "secret" | "pem" | "jwks", path: string, { algorithms }: JwtSettings): FileKeys {
