@@ -39,7 +39,7 @@ const OPTIONS = `
   .trim()
   .split(/\s+/);
 
-const VALUES = ["true", "false", "0", "-1", "5", "word", "", "mqtt", "websockets", "tlsv1.2", "1884", "1h"];
+const VALUES = ["true", "false", "0", "-1", "word", "", "websockets", "tlsv1.2", "1884"];
 const OPEN = "listener 18830 127.0.0.1\nallow_anonymous true\n";
 
 /** Where a line may stand. */
@@ -54,15 +54,21 @@ const PLACES: Readonly<Record<string, (line: string) => string>> = {
   "in a listener that is left out": (line) => `${OPEN}listener 18831\npsk_hint x\n${line}\n`,
 };
 
+function linesOf(text: string, from: OriginName): string[] {
+  const result = migrate({ text, file: "old" }, from, "new");
+  return [...result.text.split("\n"), ...result.warnings];
+}
+
+/** Of the files without the line that is tried. */
+const linesWithout = new Map<string, ReadonlySet<string>>();
+
 /** What the new file and the warnings say that they do not say without `line`. */
 function said(text: string, without: string, from: OriginName): string {
-  const of = (old: string): string[] => {
-    const result = migrate({ text: old, file: "old" }, from, "new");
-    return [...result.text.split("\n"), ...result.warnings];
-  };
-  const before = of(without);
-  return of(text)
-    .filter((line) => !before.includes(line))
+  const key = `${from}\n${without}`;
+  const before = linesWithout.get(key) ?? new Set(linesOf(without, from));
+  linesWithout.set(key, before);
+  return linesOf(text, from)
+    .filter((line) => !before.has(line))
     .join("\n");
 }
 
