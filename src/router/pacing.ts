@@ -36,8 +36,11 @@ export interface PacedPort {
 const CHECKED_PER_TURN = 64;
 /** A debt that is always allowed. */
 const DEBT_BYTES_MIN = 256 * 1024;
-/** So long without progress, and an outlier is left behind. */
+/** So long without progress, and for so many turns, and an outlier is left behind. */
 const OUTLIER_STALL_MS = 25;
+const OUTLIER_STALL_TURNS = 4;
+/** The longest turn of late counts so much less with each turn. */
+const TURN_DECAY = 0.9;
 /** An outlier may owe so many debts before publishers wait for it. */
 const OUTLIER_DEBTS = 4;
 /** An outlier that keeps publishers waiting for so many times `stallMs` in all is left behind. */
@@ -66,6 +69,9 @@ export class Pacing {
   private paced: FilterState[] = [];
   private rotation = 0;
   private judgement = 0;
+  /** When check() was called last, while publishers waited, and the longest time of late between two calls. */
+  private checkedMs = 0;
+  private turnMs = 0;
   private readonly publishers = new Set<PacedPort>();
   /** Publishers that wait for room in the log, longest waiting first. */
   private waiting: PacedPort[] = [];
@@ -107,6 +113,7 @@ export class Pacing {
     if (state.paced === null || state.heldFromMs === 0) state.heldFromMs = this.clock.nowMs();
     if (state.paced === null) {
       state.paced = [publisher];
+      if (this.paced.length === 0) this.checkedMs = this.clock.nowMs();
       this.paced.push(state);
     } else if (!state.paced.includes(publisher)) state.paced.push(publisher);
     else return;
@@ -165,7 +172,7 @@ export class Pacing {
     const now = this.clock.nowMs();
     const isOutlier = state.shared !== null && this.areFewInDebt(state.shared, now);
     const isOutlierHere = this.areFewHere(state, total);
-    const patience = isOutlierHere ? OUTLIER_STALL_MS : this.stallMs;
+    const patience = isOutlierHere ? this.outlierPatienceMs() : this.stallMs;
     const allowed = isOutlierHere ? OUTLIER_DEBTS * this.debtBytes : 0;
     let slowest = total;
     for (const subscription of state.subscriptions) {
@@ -187,6 +194,11 @@ export class Pacing {
       if (got < slowest && !reader.isLeftBehind) slowest = got;
     }
     return slowest;
+  }
+
+  /** Where a turn serves many, each of them is served, and reads, less often. */
+  private outlierPatienceMs(): number {
+    return Math.min(this.stallMs, Math.max(OUTLIER_STALL_MS, OUTLIER_STALL_TURNS * this.turnMs));
   }
 
   /** At most half of the filter's own healthy readers are in debt. */
@@ -263,6 +275,8 @@ export class Pacing {
   check(): void {
     const count = Math.min(this.paced.length, CHECKED_PER_TURN);
     const now = this.clock.nowMs();
+    this.turnMs = Math.max(now - this.checkedMs, TURN_DECAY * this.turnMs);
+    this.checkedMs = now;
     for (let i = 0; i < count && this.paced.length > 0; i++) {
       this.rotation = (this.rotation + 1) % this.paced.length;
       const state = this.paced[this.rotation]!;
