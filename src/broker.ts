@@ -56,7 +56,7 @@ export interface Broker {
 
 /**
  * So many handshakes, and this part of the clients that are connected, leave garbage that is worth a collection, once
- * none has begun for so long.
+ * none has begun and nothing was published for so long: a collection holds everything up.
  */
 const COLLECT_AFTER = 1000;
 const COLLECT_SHARE = 1 / 4;
@@ -86,6 +86,12 @@ function descriptorsMax(): number {
   }
 }
 
+/** Whoever judges clients in place of what the settings say, or before it. */
+interface Judge {
+  readonly access: Access | null;
+  readonly authenticate: Authenticate | undefined;
+}
+
 /**
  * Listens as `settings` say. `access`, if any, judges every client in place of what `settings` say; a function is one
  * more authenticator, asked before the others. Rejects with the system's error, with `code` and `address`, when a
@@ -96,16 +102,125 @@ export async function startBroker(
   logger: Logger,
   access: Access | Authenticate | null = null,
 ): Promise<Broker> {
+  const isFunction = typeof access === "function";
+  const judge = { access: isFunction ? null : access, authenticate: isFunction ? access : undefined };
+  const broker = new RunningBroker(settings, logger, judge);
+  await broker.start();
+  return broker;
+}
+
+class RunningBroker implements Broker {
+  readonly host: Host;
+  readonly files = new FileWatch();
+  private readonly logger: Logger;
+  private readonly judge: Judge;
+  private readonly log: HostLog;
+  private readonly listening: Listeners;
+  private readonly collector: Collector;
+  private settings: BrokerSettings;
+  private opened: BrokerAccess | null = null;
+  private unwatchAccess: () => void = () => {};
+  private timers: readonly Timer[] = [];
+  private stopped: Promise<void> | null = null;
+
+  constructor(settings: BrokerSettings, logger: Logger, judge: Judge) {
+    this.settings = settings;
+    this.logger = logger;
+    this.judge = judge;
+    this.log = new HostLog(logger, systemClock);
+    this.host = newHost(settings, logger, this.log);
+    this.listening = new Listeners(this.host, this.files, logger);
+    this.collector = new Collector(this.host);
+  }
+
+  get listeners(): readonly ListeningAt[] {
+    return [...this.listening].map(listeningAt);
+  }
+
+  get access(): BrokerAccess | null {
+    return this.opened;
+  }
+
+  get router(): Router {
+    return this.host.router;
+  }
+
+  get connectionStats(): ConnectionStats {
+    return this.host.stats;
+  }
+
+  async start(): Promise<void> {
+    const { files, host, log, settings } = this;
+    if (this.judge.access === null) this.opened = await this.open(settings);
+    this.putInForce(settings);
+    log.host = host;
+    await this.listening.start(settings);
+    this.watchAccess();
+    this.timers = [
+      setInterval(() => this.collector.look(), COLLECT_MS),
+      setInterval(() => host.tick(), TICK_MS),
+      setInterval(() => files.look(), WATCH_MS),
+      setInterval(() => log.tellDropped(), WARNING_MS),
+      setInterval(() => log.tellState(), STATE_MS),
+    ];
+  }
+
+  reload(): void {
+    this.files.reloadAll();
+  }
+
+  reauthorise(): Promise<void> {
+    return this.host.reauthorise(() => new Promise((resolve) => void setImmediate(resolve)));
+  }
+
+  async apply(next: BrokerSettings): Promise<void> {
+    const before = this.settings;
+    const isOther = this.judge.access === null && !isSameAccess(before, next);
+    const hasOtherRules = !Bun.deepEquals(before.authorization, next.authorization);
+    const opened = isOther ? await this.open(next) : this.opened;
+    (await this.listening.prepare(next))();
+    this.settings = next;
+    this.opened = opened;
+    this.putInForce(next);
+    if (isOther) this.watchAccess();
+    else if (hasOtherRules) opened?.authorize(next.authorization);
+    if (isOther || hasOtherRules) await this.reauthorise();
+  }
+
+  stop(): Promise<void> {
+    this.stopped ??= stop(this.host, this.listening, this.timers, this.logger);
+    return this.stopped;
+  }
+
+  private open(settings: BrokerSettings): Promise<BrokerAccess | null> {
+    const { authenticate } = this.judge;
+    return openAccess(settings, { clock: systemClock, logger: this.logger, authenticate });
+  }
+
+  private putInForce({ authorization, router }: BrokerSettings): void {
+    const { host } = this;
+    host.limit(router.connectionsMax);
+    host.router.ingest.cutsDenied = authorization.refusedPublish === "disconnect";
+    host.access = this.judge.access ?? this.opened?.access ?? null;
+  }
+
+  /** Files of users and rules are those of the access that is in force. */
+  private watchAccess(): void {
+    this.unwatchAccess();
+    const placeOf: PlaceOf = (path) => this.settings.placeOf?.(path) ?? "the configuration";
+    const again = (): void => void this.reauthorise();
+    this.unwatchAccess = this.opened?.watch(this.files, again, placeOf) ?? (() => {});
+  }
+}
+
+function newHost(settings: BrokerSettings, logger: Logger, log: HostLog): Host {
   const prefix = `millrace-${crypto.randomUUID().slice(0, 8)}-`;
-  const log = new HostLog(logger, systemClock);
   const descriptors = descriptorsMax();
   const host = new Host(newRouter(settings), log, prefix, {
     descriptorsMax: descriptors,
     handshakesMax: settings.handshakesMax ?? HANDSHAKES_MAX,
     later: (turn) => void setImmediate(turn),
   });
-  const { ingest } = host.router;
-  ingest.cutsDenied = settings.authorization.refusedPublish === "disconnect";
   if (host.socketsMax < host.connectionsMax) {
     const fields = { max_connections: host.connectionsMax, descriptors, sockets: host.socketsMax };
     logger.warn(
@@ -113,77 +228,33 @@ export async function startBroker(
       "the limit of open files (ulimit -n) is below max_connections: fewer clients can connect",
     );
   }
-  const given = typeof access === "function" ? null : access;
-  const authenticate = typeof access === "function" ? access : undefined;
-  const parts = { clock: systemClock, logger, authenticate };
-  let present = settings;
-  let opened = given === null ? await openAccess(settings, parts) : null;
-  host.access = given ?? opened?.access ?? null;
-  log.host = host;
-  const files = new FileWatch();
-  const listeners = new Listeners(host, files, logger);
-  await listeners.start(settings);
-  const reauthorise = (): Promise<void> =>
-    host.reauthorise(() => new Promise((resolve) => void setImmediate(resolve)));
-  const placeOf: PlaceOf = (path) => present.placeOf?.(path) ?? "the configuration";
-  const watchAccess = (): (() => void) =>
-    opened?.watch(files, () => void reauthorise(), placeOf) ?? (() => {});
-  let unwatchAccess = watchAccess();
-  let settled = 0;
-  let collected = 0;
-  /** Many clients have connected and no more do: what their handshakes left is given back. */
-  const collect = (): void => {
-    const { accepted } = host.stats;
-    const enough = Math.max(COLLECT_AFTER, host.open.size * COLLECT_SHARE);
-    if (accepted === settled && accepted - collected >= enough) {
-      collected = accepted;
+  return host;
+}
+
+/** Many clients have connected and no more do: what their handshakes left is given back. */
+class Collector {
+  private readonly host: Host;
+  private accepted = 0;
+  private collected = 0;
+  private published = 0;
+
+  constructor(host: Host) {
+    this.host = host;
+  }
+
+  look(): void {
+    const { router, stats, open } = this.host;
+    const { accepted } = stats;
+    const { publishesIn } = router.stats;
+    const enough = Math.max(COLLECT_AFTER, open.size * COLLECT_SHARE);
+    const isIdle = accepted === this.accepted && publishesIn === this.published;
+    if (isIdle && accepted - this.collected >= enough) {
+      this.collected = accepted;
       Bun.gc(true);
     }
-    settled = accepted;
-  };
-  const timers = [
-    setInterval(collect, COLLECT_MS),
-    setInterval(() => host.tick(), TICK_MS),
-    setInterval(() => files.look(), WATCH_MS),
-    setInterval(() => log.tellDropped(), WARNING_MS),
-    setInterval(() => log.tellState(), STATE_MS),
-  ];
-  let stopped: Promise<void> | null = null;
-  const apply = async (next: BrokerSettings): Promise<void> => {
-    const isOther = given === null && !isSameAccess(present, next);
-    const hasOtherRules = !Bun.deepEquals(present.authorization, next.authorization);
-    const other = isOther ? await openAccess(next, parts) : opened;
-    (await listeners.prepare(next))();
-    present = next;
-    host.limit(next.router.connectionsMax);
-    host.router.ingest.cutsDenied = next.authorization.refusedPublish === "disconnect";
-    if (isOther) {
-      unwatchAccess();
-      opened = other;
-      host.access = opened?.access ?? null;
-      unwatchAccess = watchAccess();
-    } else if (hasOtherRules) opened?.authorize(next.authorization);
-    if (isOther || hasOtherRules) await reauthorise();
-  };
-  return {
-    get listeners() {
-      return [...listeners].map(listeningAt);
-    },
-    files,
-    reload: () => files.reloadAll(),
-    host,
-    get access() {
-      return opened;
-    },
-    router: host.router,
-    connectionStats: host.stats,
-    reauthorise,
-    apply,
-    stop() {
-      stopped ??= stop(host, listeners, timers, logger);
-      return stopped;
-    },
-  };
+    this.accepted = accepted;
+    this.published = publishesIn;
+  }
 }
 
 function listeningAt({ settings, port }: Listener): ListeningAt {
@@ -220,7 +291,12 @@ function isSameAccess(a: BrokerSettings, b: BrokerSettings): boolean {
  * Publishers go first; what was acknowledged to them is delivered to the subscribers that take it within DRAIN_MS; then
  * these go. v5 clients are told 0x8B.
  */
-async function stop(host: Host, listeners: Listeners, timers: Timer[], logger: Logger): Promise<void> {
+async function stop(
+  host: Host,
+  listeners: Listeners,
+  timers: readonly Timer[],
+  logger: Logger,
+): Promise<void> {
   listeners.stop();
   host.lobby.closeAll(CloseCause.shuttingDown);
   for (const connection of [...host.open]) {

@@ -25,7 +25,8 @@ import {
   type Verdict,
 } from "./access.ts";
 import { CloseCause } from "./closeCause.ts";
-import { type Connection, ConnectionState } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import { ConnectionState } from "./connectionState.ts";
 import { admit, applyGrant, objection, refuse } from "./handshake.ts";
 import { limitDepth } from "./limits.ts";
 

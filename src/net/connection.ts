@@ -1,11 +1,5 @@
 // Connection: one Network Connection, from bytes to packets and back. It knows no Bun: the listener gives it a socket,
-// the simulation a fake one.
-//
-//   AwaitConnect ──CONNECT──▶ Authenticating ──grant──▶ Connected ──▶ Closing ──▶ Closed
-//        └───────────────────────────┴──error, denial, time─────────────▶┘
-//
-// Connected ends by DISCONNECT, error, takeover, time or the loss of its grant. Where there is no Access (access.ts),
-// a CONNECT leads straight to Connected.
+// the simulation a fake one. connectionState.ts draws its life.
 
 import type { ByteWriter } from "../base/byteWriter.ts";
 import { type LineFields, subjectFields } from "../base/logger.ts";
@@ -21,6 +15,7 @@ import type { Session } from "../session/session.ts";
 import type { Access, PeerCertificate } from "./access.ts";
 import type { Authentication } from "./authenticating.ts";
 import { type Closed, CloseCause } from "./closeCause.ts";
+import { ConnectionState } from "./connectionState.ts";
 import type { ConnectionStats, Traffic } from "./connectionStats.ts";
 import { refuse } from "./handshake.ts";
 import { Hold, Inbound } from "./inbound.ts";
@@ -79,15 +74,6 @@ export interface ConnectionHost {
   /** A connection was paused. */
   pressed(): void;
 }
-
-export const ConnectionState = {
-  AwaitConnect: 0,
-  Authenticating: 1,
-  Connected: 2,
-  Closing: 3,
-  Closed: 4,
-} as const;
-export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
 const KEEP_ALIVE_FACTOR_MS = 1500;
 

@@ -9,7 +9,8 @@ import { ReasonCode } from "../packet/reasonCode.ts";
 import { EXPIRY_NEVER } from "../session/session.ts";
 import { type Grant, identityOf } from "./access.ts";
 import { CloseCause } from "./closeCause.ts";
-import { type Connection, ConnectionState } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import { ConnectionState } from "./connectionState.ts";
 import { isIdentifierAllowed, isIdentifierOf, limitDepth } from "./limits.ts";
 import type { ListenerSettings } from "./settings.ts";
 

@@ -5,7 +5,8 @@ import type { ByteWriter } from "../base/byteWriter.ts";
 import { bodyAt, PacketType, remainingLength } from "../packet/frame.ts";
 import type { Session } from "../session/session.ts";
 import { command } from "./commands.ts";
-import { type Connection, ConnectionState } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import { ConnectionState } from "./connectionState.ts";
 
 /**
  * Takes the acknowledgements among the whole packets of `parked` and closes the gaps that they leave: answers go to

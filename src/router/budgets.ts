@@ -13,9 +13,9 @@ export const SHARED_BATCHES = 4;
 const RENDER_BYTES = (SHARED_BATCHES + 1) * BATCH_COST;
 
 /** Shares in 64ths of the memory. */
-const LOG = 24; // segments with their run and posting tables, their cleaner, what deliveries are rendered in
+const LOG = 25; // segments with their run and posting tables, their cleaner, what deliveries are rendered in
 const PARTIAL = 16; // packets that are still arriving: at least one of Maximum Packet Size
-const RETAINED = 6;
+const RETAINED = 5;
 const SESSIONS = 9; // subscriptions, client identifiers, Topic Aliases, QoS 2 identifiers
 const INFLIGHT = 3;
 const RESIDUE = 2; // rests of cut frames and control packets that wait

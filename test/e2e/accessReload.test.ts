@@ -45,48 +45,48 @@ const as = (username: string) => ({ clientId: username, username, password: "pw"
 
 describe("settings that are applied", () => {
   test("with the first rules hold clients to them that came before", async () => {
-    const { apply } = await start(file(""));
+    const running = await start(file(""));
     const loser = await client({ clientId: "a" });
     const same = await client({ clientId: "b" });
     for (const one of [loser, same]) expect(await one.subscribe("plant/#")).toEqual([0]);
-    await apply(file("", rule('client_ids = ["b"]', "plant/#")));
+    await running.apply(file("", rule('client_ids = ["b"]', "plant/#")));
     await loser.expectDisconnected(NOT_AUTHORIZED);
     await same.expectSilence();
   });
 
   test("without the last rule give everything back", async () => {
-    const { apply } = await start(file("", rule('client_ids = ["a"]', "plant/#")));
+    const running = await start(file("", rule('client_ids = ["a"]', "plant/#")));
     const one = await client({ clientId: "a" });
     expect(await one.subscribe(["plant/#", "other"])).toEqual([0, NOT_AUTHORIZED]);
-    await apply(file(""));
+    await running.apply(file(""));
     expect(await one.subscribe("other")).toEqual([0]);
   });
 
   test("with the first users end clients that are nobody", async () => {
-    const { apply } = await start(file(""));
+    const running = await start(file(""));
     const nobody = await client({ clientId: "a" });
-    await apply(file('alice = "pw"'));
+    await running.apply(file('alice = "pw"'));
     await nobody.expectDisconnected(NOT_AUTHORIZED);
   });
 
   test("with other users end those that are gone and no others", async () => {
-    const { apply } = await start(file('alice = "pw", bob = "pw"'));
+    const running = await start(file('alice = "pw", bob = "pw"'));
     const [alice, bob] = [await client(as("alice")), await client(as("bob"))];
-    await apply(file('bob = "other"'));
+    await running.apply(file('bob = "other"'));
     await alice.expectDisconnected(NOT_AUTHORIZED);
     await bob.expectSilence();
   });
 
   test("with other users and rules judge by the rules of then", async () => {
-    const { apply } = await start(
+    const running = await start(
       file('alice = "pw", bob = "pw"', rule('users = ["alice", "bob"]', "plant/#")),
     );
     const [alice, bob] = [await client(as("alice")), await client(as("bob"))];
     for (const one of [alice, bob]) expect(await one.subscribe("plant/#")).toEqual([0]);
-    await apply(file('alice = "pw", bob = "pw", carl = "pw"', rule('users = ["bob"]', "plant/#")));
+    await running.apply(file('alice = "pw", bob = "pw", carl = "pw"', rule('users = ["bob"]', "plant/#")));
     await alice.expectDisconnected(NOT_AUTHORIZED);
     await bob.expectSilence();
-    await apply(file('bob = "pw"', rule('users = ["bob"]', "other/#")));
+    await running.apply(file('bob = "pw"', rule('users = ["bob"]', "other/#")));
     await bob.expectDisconnected(NOT_AUTHORIZED);
   });
 });
