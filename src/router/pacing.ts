@@ -74,7 +74,7 @@ export class Pacing {
   private turnMs = 0;
   private readonly publishers = new Set<PacedPort>();
   /** Publishers that wait for room in the log, longest waiting first. */
-  private waiting: PacedPort[] = [];
+  private readonly waiting = new Set<PacedPort>();
 
   constructor(postings: Postings, clock: Clock, debtBytes: number, stallMs: number) {
     this.postings = postings;
@@ -148,19 +148,23 @@ export class Pacing {
       const publishes = publisher.lastRoute !== null || !publisher.isReader;
       if (publisher.heldBy > 0 || !publishes || publisher.mayAcknowledge) continue;
       publisher.heldBy++;
-      this.waiting.push(publisher);
+      this.waiting.add(publisher);
       publisher.pace(true);
     }
   }
 
   /** There is room in the log for a chunk of each of so many that wait for it: they go on. */
   letSomeGo(count: number): void {
-    for (const port of this.waiting.splice(0, Math.min(count, LET_GO_MAX)))
+    let left = Math.min(count, LET_GO_MAX);
+    for (const port of this.waiting) {
+      if (left-- <= 0) return;
+      this.waiting.delete(port);
       if (--port.heldBy === 0) port.pace(false);
+    }
   }
 
   get waitsForRoom(): boolean {
-    return this.waiting.length > 0;
+    return this.waiting.size > 0;
   }
 
   /**
@@ -321,7 +325,7 @@ export class Pacing {
   forget(port: PacedPort): void {
     this.publishers.delete(port);
     if (port.heldBy === 0) return;
-    this.waiting = this.waiting.filter((other) => other !== port);
+    this.waiting.delete(port);
     for (const state of [...this.paced]) {
       const index = state.paced!.indexOf(port);
       if (index < 0) continue;
