@@ -6,14 +6,14 @@
 
 import { readWithFiles } from "../access.ts";
 import { VERSION } from "../base/version.ts";
-import { Running } from "./running.ts";
-import type { Globals } from "./subcommand.ts";
-import { ServiceManager } from "./serviceManager.ts";
 import { findConfig } from "../config/find.ts";
 import type { ReadConfig } from "../config/load.ts";
 import type { ProgramLogger } from "../config/logger.ts";
 import { createLogger } from "../config/logger.ts";
 import { logConfig, logListeners, startFailure } from "../config/startup.ts";
+import { Running } from "./running.ts";
+import { ServiceManager } from "./serviceManager.ts";
+import type { Globals } from "./subcommand.ts";
 
 const EXIT_FAILED = 1;
 /** EX_SOFTWARE of sysexits.h. */

@@ -211,8 +211,7 @@ export class Pacing {
     let indebted = 0;
     for (const subscription of subscriptions) {
       const { reader } = subscription;
-      if (reader.state === ReaderState.Offline || reader.state === ReaderState.WindowFull) continue;
-      if (reader.isLeftBehind) continue;
+      if (!isInStep(reader)) continue;
       healthy++;
       if (subscription.segment !== null && total - bytesGot(subscription) > this.debtBytes / 2) indebted++;
     }
@@ -242,8 +241,7 @@ export class Pacing {
       const total = this.postings.bytes[id]!;
       for (const subscription of subscriptions) {
         const { reader } = subscription;
-        if (reader.state === ReaderState.Offline || reader.state === ReaderState.WindowFull) continue;
-        if (reader.isLeftBehind) continue;
+        if (!isInStep(reader)) continue;
         if (reader.judged < judgement) {
           reader.judged = judgement;
           healthy++;
@@ -334,6 +332,11 @@ export class Pacing {
     }
     port.heldBy = 0;
   }
+}
+
+/** Only its socket may hold it back. */
+function isInStep({ state, isLeftBehind }: Reader): boolean {
+  return state !== ReaderState.Offline && state !== ReaderState.WindowFull && !isLeftBehind;
 }
 
 /** Bytes of the filter that lie before the subscription's position. */

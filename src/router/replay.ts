@@ -129,6 +129,7 @@ export class Replays {
     return this.waiting.size > 0;
   }
 
+  /** Little of the log is free. */
   get isShort(): boolean {
     return this.log.freeShare < FREE_SHARE;
   }

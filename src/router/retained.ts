@@ -11,7 +11,6 @@ import { bodyAt, frameBytes as lengthOfFrame, putVarint, varintBytes } from "../
 import type { RetainedOwner } from "../session/session.ts";
 import type { PublishFrame } from "./publishFrame.ts";
 import { SlotTable, TABLE_COST } from "./slotTable.ts";
-import type { Stats } from "./stats.ts";
 
 const SEGMENT_BYTES = 256 * 1024;
 const SLOT_BYTES = 4;
@@ -56,13 +55,11 @@ export class Retained {
   /** Stores so far; a subscription that begins now gets those before it. */
   clockwork = 0;
   private readonly budget: Budget;
-  private readonly stats: Stats;
   private readonly clock: Clock;
 
-  constructor(budget: Budget, stats: Stats, clock: Clock, seed: number) {
+  constructor(budget: Budget, clock: Clock, seed: number) {
     this.byTopic = new SlotTable(seed);
     this.budget = budget;
-    this.stats = stats;
     this.clock = clock;
   }
 
@@ -86,7 +83,8 @@ export class Retained {
     owner: RetainedOwner | null = null,
   ): boolean {
     const { topic, topicAt, topicBytes, chunk, propertiesAt, payload, end, aliasAt, spans } = message;
-    const known = this.find(topic, topicAt, topicBytes);
+    const hash = this.byTopic.hash(topic, topicAt, topicBytes);
+    const known = this.find(hash, topic, topicAt, topicBytes);
     if (payload === end) {
       this.free(known);
       return true;
@@ -122,17 +120,13 @@ export class Retained {
     this.publisherOf[slot] = number;
     this.storedAt[slot] = ++this.clockwork;
     this.own(slot, owner);
-    if (known < 0) {
-      this.byTopic.add(slot, this.byTopic.hash(topic, topicAt, topicBytes));
-      this.stats.retainedMessages = this.count;
-    }
+    if (known < 0) this.byTopic.add(slot, hash);
     return true;
   }
 
-  /** The slot of the topic, -1 without one. */
-  private find(topic: Uint8Array, at: number, length: number): number {
+  /** The slot of the topic, whose hash it is; -1 without one. */
+  private find(hash: number, topic: Uint8Array, at: number, length: number): number {
     const { byTopic } = this;
-    const hash = byTopic.hash(topic, at, length);
     for (let place = byTopic.first(hash); ; place = byTopic.next(place)) {
       const slot = byTopic.at(place);
       if (slot < 0 || (byTopic.hasHash(slot, hash) && this.isOf(slot, topic, at, length))) return slot;
@@ -170,7 +164,6 @@ export class Retained {
     this.dropRecord(slot);
     this.segmentOf[slot] = FREE;
     this.freeSlots.push(slot);
-    this.stats.retainedMessages = this.count;
   }
 
   /** A slot, `known` if there is one, whose record has room for `bytes` frame bytes, or -1. */
@@ -280,7 +273,7 @@ export class Retained {
 
   slotOf(topic: string): number {
     const name = Buffer.from(topic);
-    return this.find(name, 0, name.length);
+    return this.find(this.byTopic.hash(name, 0, name.length), name, 0, name.length);
   }
 
   /** Fills `record` with what lies in the slot; false when it is empty or was stored after `before`. */

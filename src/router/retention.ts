@@ -36,7 +36,7 @@ const STRETCHES_PER_TICK = 10_000;
 
 /** While nobody moves, what is owed to those that are connected is kept for so many times `stallMs`. */
 const ALL_STALLED = 10;
-/** So long the whole log is not looked through again after there was nothing to gain. */
+/** So long the whole log is not looked through again after it was, and there was nothing to gain. */
 const IN_VAIN_MS = 5;
 
 const EVERYTHING = Number.POSITIVE_INFINITY;
@@ -56,6 +56,7 @@ export class Retention implements CleanerOwner {
   private readonly debt: Debt;
   private readonly retentionByFilter: ReadonlyMap<string, number>;
   private inVainMs = Number.NEGATIVE_INFINITY;
+  private tidiedMs = Number.NEGATIVE_INFINITY;
   /** Kept for the cleaner, so that it can work when nothing else is free. */
   private spare: Segment | null;
 
@@ -107,9 +108,9 @@ export class Retention implements CleanerOwner {
   /** Rewrites sparse old segments before the log is full; there may be none. */
   tidy(): void {
     const now = this.clock.nowMs();
-    if (now - this.inVainMs < IN_VAIN_MS) return;
+    if (now - Math.max(this.tidiedMs, this.inVainMs) < IN_VAIN_MS) return;
     this.log.release();
-    if (!this.clean()) this.inVainMs = now;
+    if (!this.clean()) this.tidiedMs = now;
   }
 
   /**

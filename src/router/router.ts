@@ -51,8 +51,6 @@ const NO_PROPERTIES = new Uint8Array(0);
 const NEARLY_FULL = 0.6;
 /** The most that a socket delivers at one time, bytes. */
 export const CHUNK_BYTES_MAX = 512 * 1024;
-/** While somebody waits for room and less of the log is free, sparse segments are rewritten. */
-const TIDY_SHARE = 0.25;
 
 export class Router implements LogOwner {
   readonly settings: RouterSettings;
@@ -89,7 +87,7 @@ export class Router implements LogOwner {
     this.ready = new ReadyQueue(scheduler);
     this.filters = new Filters(log, this.ready, clock, seed);
     this.pacing = new Pacing(log.postings, clock, settings.paceDebtBytes, settings.stallMs);
-    this.retained = new Retained(budgets.retained, stats, clock, seed);
+    this.retained = new Retained(budgets.retained, clock, seed);
     this.latency = new Latency(clock);
     const { pacing, retained, latency } = this;
     this.ingest = new Ingest(log, this.filters, pacing, retained, this.ready, latency, stats, clock);
@@ -137,7 +135,7 @@ export class Router implements LogOwner {
     const { log, pacing, replays } = this;
     if (!replays.isWaiting && !pacing.waitsForRoom) return;
     if (!pacing.waitsForRoom) {
-      if (log.freeShare < TIDY_SHARE) this.retention.tidy();
+      if (replays.isShort) this.retention.tidy();
     } else if (log.hasRoom || this.makeRoom()) pacing.letSomeGo(this.chunkRoom);
     replays.retry(({ reader }) => this.ready.push(reader));
   }

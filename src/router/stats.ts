@@ -49,7 +49,6 @@ export class Stats {
   refusedRetained = 0;
   /** Clients that are connected; the broker's own links are none. */
   connections = 0;
-  retainedMessages = 0;
   /** Sessions that ended because nobody came back to them in time. */
   expiredSessions = 0;
 

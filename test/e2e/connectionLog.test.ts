@@ -106,6 +106,13 @@ async function connected({ open }: Scene, options = me, version: Version = 5): P
   return client;
 }
 
+/** A CONNECT that is answered with a CONNACK, and no more. */
+async function refused({ open }: Scene, options: ConnectOptions, version: Version = 5): Promise<void> {
+  const client = await open(version);
+  await client.send(client.connectPacket(options));
+  await client.expect("connack");
+}
+
 const rows: readonly Row[] = [
   {
     what: "connect, subscribe, publish, disconnect",
@@ -137,22 +144,14 @@ const rows: readonly Row[] = [
     cause: "refused",
     who: { client_id: "me", username: "denied" },
     overrides: fake,
-    async act({ open }) {
-      const client = await open();
-      await client.send(client.connectPacket({ ...me, username: "denied" }));
-      await client.expect("connack");
-    },
+    act: (the) => refused(the, { ...me, username: "denied" }),
   },
   {
     what: "a denial that comes later",
     cause: "refused",
     who: { client_id: "me", username: "denied-later" },
     overrides: fake,
-    async act({ open }) {
-      const client = await open(4);
-      await client.send(client.connectPacket({ ...me, username: "denied-later" }));
-      await client.expect("connack");
-    },
+    act: (the) => refused(the, { ...me, username: "denied-later" }, 4),
   },
   {
     what: "access that fails",
@@ -170,11 +169,7 @@ const rows: readonly Row[] = [
     cause: "refused",
     who: ME,
     overrides: () => listener({ versions: [5] }),
-    async act({ open }) {
-      const client = await open(4);
-      await client.send(client.connectPacket(me));
-      await client.expect("connack");
-    },
+    act: (the) => refused(the, me, 4),
   },
   {
     what: "a CONNECT that is malformed",

@@ -1,6 +1,5 @@
 // RecordMarks against a set of Offsets: random segments, some of which were cleaned, so that Offsets are missing.
 
-import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
 import type { Offset } from "../../src/base/brand.ts";
 import { Budget } from "../../src/base/budget.ts";
@@ -8,6 +7,7 @@ import { MARKED_SEGMENTS, RecordMarks } from "../../src/log/recordMarks.ts";
 import { RUN_COUNT, RUN_FIRST, RUN_STRIDE, Segment } from "../../src/log/segment.ts";
 import { Inflight, InflightSlab, InflightState } from "../../src/session/inflight.ts";
 import { type Random, seeds, withSeed } from "../sim/random.ts";
+import { objectsMade } from "../support/objects.ts";
 
 const BYTES = 16_384;
 const RUNS = 40;
@@ -72,21 +72,16 @@ describe("record marks", () => {
       const states = [InflightState.Qos1, InflightState.Qos2] as const;
       for (const offset of present.keys()) inflight.take(offset as Offset, random.pick(states), 0);
       const marks = new RecordMarks(BYTES, RUNS);
-      const objects = (): number =>
-        Object.values(heapStats().objectTypeCounts).reduce(
-          (sum: number, count) => sum + (count as number),
-          0,
-        );
       const work = (): void => {
         marks.begin(segments);
         inflight.mark(marks);
       };
       for (let i = 0; i < 50; i++) work();
-      Bun.gc(true);
-      const before = objects();
-      for (let i = 0; i < 20; i++) work();
+      const made = objectsMade(() => {
+        for (let i = 0; i < 20; i++) work();
+      });
       expect(inflight.count).toBeGreaterThan(5_000);
-      expect(objects() - before).toBeLessThan(1_000);
+      expect(made).toBeLessThan(1_000);
     });
   });
 });

@@ -4,7 +4,6 @@ import { describe, expect, test } from "bun:test";
 import { Budget } from "../../src/base/budget.ts";
 import { newPublishSpans } from "../../src/packet/publishProperties.ts";
 import { Retained, type RetainedRecord } from "../../src/router/retained.ts";
-import { Stats } from "../../src/router/stats.ts";
 import { type Random, seeds, withSeed } from "../sim/random.ts";
 
 const TOPICS = 400;
@@ -26,7 +25,7 @@ class Store {
 
   constructor(bytes: number) {
     this.budget = new Budget("retained", bytes);
-    this.retained = new Retained(this.budget, new Stats(), { nowMs: () => 1_234_000, wallMs: () => 0 }, 7);
+    this.retained = new Retained(this.budget, { nowMs: () => 1_234_000, wallMs: () => 0 }, 7);
   }
 
   /** A v3 message. */

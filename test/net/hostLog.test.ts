@@ -13,7 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => one.stop());
 
-test("dropped messages are told by kind, once, and nothing is said while there are none", () => {
+/** A log whose warnings are kept. */
+function recorded(): { log: HostLog; lines: { fields: object; message: string }[] } {
   const lines: { fields: object; message: string }[] = [];
   const logger: Logger = {
     debug() {},
@@ -22,7 +23,11 @@ test("dropped messages are told by kind, once, and nothing is said while there a
     error() {},
     isEnabled: () => true,
   };
-  const log = new HostLog(logger, one.broker.router.clock);
+  return { log: new HostLog(logger, one.broker.router.clock), lines };
+}
+
+test("dropped messages are told by kind, once, and nothing is said while there are none", () => {
+  const { log, lines } = recorded();
   log.tellDropped();
   log.host = one.broker.host;
   log.tellDropped();
@@ -41,15 +46,7 @@ test("dropped messages are told by kind, once, and nothing is said while there a
 });
 
 test("a part of the memory that was too small is told with its name and size", () => {
-  const lines: { fields: object; message: string }[] = [];
-  const logger: Logger = {
-    debug() {},
-    info() {},
-    warn: (fields, message) => void lines.push({ fields, message }),
-    error() {},
-    isEnabled: () => true,
-  };
-  const log = new HostLog(logger, one.broker.router.clock);
+  const { log, lines } = recorded();
   log.host = one.broker.host;
   const { sessions } = one.broker.router.budgets;
   const { used, bytesMax } = sessions;

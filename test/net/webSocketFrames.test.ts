@@ -2,10 +2,10 @@
 // written down as plainly as the RFC puts it.
 
 import { describe, expect, test } from "bun:test";
-import { heapStats } from "bun:jsc";
 import { FrameDecoder, FrameEvent } from "../../src/net/webSocketDecoder.ts";
 import { turned, unmask, wordsOf } from "../../src/net/webSocketMask.ts";
 import { type Random, seeds, withSeed } from "../sim/random.ts";
+import { objectsMade } from "../support/objects.ts";
 import { type ClientFrame, clientFrame, copy, serverFrames, WebSocketBench } from "../support/webSocket.ts";
 
 const CONTINUATION = 0;
@@ -468,15 +468,6 @@ describe("seeded streams equal a plain decoder", () => {
 });
 
 // ---- allocation
-
-/** Objects that `work` leaves behind, garbage included. */
-function objectsMade(work: () => void): number {
-  const objects = () => Object.values(heapStats().objectTypeCounts).reduce((sum, count) => sum + count, 0);
-  Bun.gc(true);
-  const before = objects();
-  work();
-  return objects() - before;
-}
 
 test("frames cost no objects", () => {
   const decoder = new FrameDecoder(false);

@@ -2,9 +2,9 @@
 // messages, and control frames stand between frames.
 
 import { describe, expect, test } from "bun:test";
-import { heapStats } from "bun:jsc";
 import { FRAME_BYTES, FRAME_BYTES_SHORT, FrameEncoder } from "../../src/net/webSocketEncoder.ts";
 import { type Random, seeds, withSeed } from "../sim/random.ts";
+import { objectsMade } from "../support/objects.ts";
 import { clientFrame, LowerSocket, serverFrames, WebSocketBench } from "../support/webSocket.ts";
 
 const PING = clientFrame({ opcode: 9, payload: "ping" });
@@ -280,13 +280,6 @@ test("writing allocates nothing", () => {
   const encoder = new FrameEncoder({ write: (_bytes, _at, length) => length }, residues, { close() {} }, 0);
   const work = (): void => {
     for (let i = 0; i < 2000; i++) encoder.write(log, i, 100_000);
-  };
-  const objectsMade = (body: () => void): number => {
-    const objects = () => Object.values(heapStats().objectTypeCounts).reduce((sum, count) => sum + count, 0);
-    Bun.gc(true);
-    const before = objects();
-    body();
-    return objects() - before;
   };
   work();
   objectsMade(() => {});

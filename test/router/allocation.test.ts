@@ -2,12 +2,12 @@
 // before and after 10,000 frames, warmed up first; nothing is collected in between.
 
 import { describe, expect, test } from "bun:test";
-import { heapStats } from "bun:jsc";
 import type { Rights } from "../../src/session/rights.ts";
 import { encodePublish, PropertyId, type ReferenceSubscription, u16, utf8 } from "./reference.ts";
 import { Random } from "../sim/random.ts";
 import type { SimSocket } from "../sim/socket.ts";
 import { World } from "../sim/world.ts";
+import { objectsMade } from "../support/objects.ts";
 
 const FRAMES = 10_000;
 const FRAMES_PER_CHUNK = 250;
@@ -15,21 +15,13 @@ const CHUNKS = FRAMES / FRAMES_PER_CHUNK;
 /** Objects that one chunk and its turn may leave behind: the DataView on the chunk, the entries of the two queues. */
 const OBJECTS_PER_CHUNK = 6;
 
-function objects(): number {
-  let total = 0;
-  for (const count of Object.values(heapStats().objectTypeCounts)) total += count;
-  return total;
-}
-
 /** Objects that `work` leaves behind per call, garbage included, beside what the counting itself leaves. */
 function objectsPer(calls: number, work: (call: number) => void): number {
   for (let call = 0; call < 2 * calls; call++) work(call);
-  const counted = (body: (call: number) => void): number => {
-    Bun.gc(true);
-    const before = objects();
-    for (let call = 0; call < calls; call++) body(call);
-    return objects() - before;
-  };
+  const counted = (body: (call: number) => void): number =>
+    objectsMade(() => {
+      for (let call = 0; call < calls; call++) body(call);
+    });
   counted(() => {});
   const idle = counted(() => {});
   return (counted(work) - idle) / calls;

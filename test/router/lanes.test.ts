@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { filterMatchesTopic } from "../../src/topic/topicFilter.ts";
 import { type Random, seeds, withSeed } from "../sim/random.ts";
 import type { SocketShape } from "../sim/socket.ts";
-import { MIB, World, type WorldShape } from "../sim/world.ts";
+import { MIB, type WorldShape } from "../sim/world.ts";
 import { Peer, type PeerShape } from "./peer.ts";
 import {
   bodyOf,
@@ -23,42 +23,17 @@ import {
   u32,
   utf8,
 } from "./reference.ts";
+import { Stage } from "./stage.ts";
 
 const KIB = 1024;
 
-class Stage {
+class LaneStage extends Stage {
   readonly random: Random;
-  readonly world: World;
-  readonly peers: Peer[] = [];
   readonly messages: PublishedMessage[] = [];
 
   constructor(random: Random, shape: WorldShape = {}) {
+    super(random, { auditEvery: 20, ...shape });
     this.random = random;
-    this.world = new World(random, { auditEvery: 20, ...shape });
-  }
-
-  peer(shape: PeerShape, acknowledges = true): Peer {
-    const peer = new Peer(this.world, shape);
-    peer.acknowledges = acknowledges;
-    this.peers.push(peer);
-    peer.connect();
-    peer.subscribe();
-    this.drain();
-    return peer;
-  }
-
-  step(ms = 0): void {
-    for (const peer of this.peers) peer.act();
-    this.world.step(ms);
-  }
-
-  /** Until nobody has anything more to say. The clock stands unless `ms` is given. */
-  drain(ms = 0): void {
-    for (let quiet = 0, steps = 0; quiet < 5; steps++) {
-      if (steps > 20_000) throw new Error("it never ends");
-      this.step(ms);
-      quiet = this.peers.every((peer) => peer.isQuiet) && this.world.scheduler.isIdle ? quiet + 1 : 0;
-    }
   }
 
   publish(
@@ -343,7 +318,7 @@ function readerShapes(random: Random): PeerShape[] {
 }
 
 function run(random: Random, mix: Mix): void {
-  const stage = new Stage(random, { router: { memoryBytes: random.pick([16, 32]) * MIB } });
+  const stage = new LaneStage(random, { router: { memoryBytes: random.pick([16, 32]) * MIB } });
   const readers = readerShapes(random).map((shape) => stage.peer(shape));
   const publishers = mix.versions.map((version) =>
     stage.peer({
@@ -421,7 +396,7 @@ describe("one message at a time", () => {
   // A batch is shared although the session decides what No Local leaves out.
   test("No Local readers of one filter share nothing that the other may not get", () => {
     withSeed(1, (random) => {
-      const stage = new Stage(random);
+      const stage = new LaneStage(random);
       const shape = (clientIdentifier: string): PeerShape => ({
         clientIdentifier,
         version: 5,
@@ -441,7 +416,7 @@ describe("one message at a time", () => {
   // As above.
   test("No Local readers that wait at the same place for both publishers", () => {
     withSeed(2, (random) => {
-      const stage = new Stage(random);
+      const stage = new LaneStage(random);
       const shape = (clientIdentifier: string): PeerShape => ({
         clientIdentifier,
         version: 5,
@@ -465,7 +440,7 @@ describe("one message at a time", () => {
 
   test("a v3 frame with a Remaining Length of more bytes than it needs is delivered as what it says", () => {
     withSeed(1, (random) => {
-      const stage = new Stage(random);
+      const stage = new LaneStage(random);
       const readers = ([4, 5] as const).flatMap((version) =>
         ([0, 1] as const).map((qos) =>
           stage.peer({
@@ -489,7 +464,7 @@ describe("one message at a time", () => {
     const testProperties = test;
     testProperties(`150 KiB of properties reach a v${version} reader at every QoS`, () => {
       withSeed(1, (random) => {
-        const stage = new Stage(random);
+        const stage = new LaneStage(random);
         const readers = ([0, 1, 2] as const).map((qos) =>
           stage.peer({ clientIdentifier: `reader-${qos}`, version, subscriptions: [{ filter: "t", qos }] }),
         );
@@ -507,7 +482,7 @@ describe("one message at a time", () => {
 
   test("a short Message Expiry Interval ends while the reader does not read", () => {
     withSeed(1, (random) => {
-      const stage = new Stage(random);
+      const stage = new LaneStage(random);
       const shape: PeerShape = {
         clientIdentifier: "reader",
         version: 5,
@@ -546,7 +521,7 @@ describe("one message at a time", () => {
       for (const version of [4, 5] as const) {
         if (version === 4 && title !== "plain") continue;
         const body = (random: Random): void => {
-          const stage = new Stage(random);
+          const stage = new LaneStage(random);
           const shape: PeerShape = {
             clientIdentifier: "reader",
             version,
@@ -599,7 +574,7 @@ describe("one message at a time", () => {
     // Redelivery does not look at the window.
     test("waits for a window that is smaller than it was", () => {
       withSeed(1, (random) => {
-        const stage = new Stage(random);
+        const stage = new LaneStage(random);
         const shape = {
           clientIdentifier: "reader",
           version: 5,
@@ -624,7 +599,7 @@ describe("one message at a time", () => {
 
   test("retained replay, for each version, QoS and option", () => {
     withSeed(1, (random) => {
-      const stage = new Stage(random, { router: { memoryBytes: 32 * MIB } });
+      const stage = new LaneStage(random, { router: { memoryBytes: 32 * MIB } });
       for (const version of [4, 5] as const) {
         const publisher = stage.peer({
           clientIdentifier: `publisher-${version}`,
@@ -660,7 +635,7 @@ describe("one message at a time", () => {
   test("a share group's members get together what one subscriber would get", () => {
     withSeed(1, (random) => {
       for (const count of [1, 3]) {
-        const stage = new Stage(random);
+        const stage = new LaneStage(random);
         const members = Array.from({ length: count }, (_, i) =>
           stage.peer({
             clientIdentifier: `member-${i}`,
@@ -693,7 +668,7 @@ describe("one message at a time", () => {
   // RETAIN is set where Retain As Published is asked, whatever was published.
   test("what a share group's member gives back goes out as it was published", () => {
     withSeed(1, (random) => {
-      const stage = new Stage(random);
+      const stage = new LaneStage(random);
       const shape = (clientIdentifier: string): PeerShape => ({
         clientIdentifier,
         version: 5,

@@ -4,9 +4,10 @@
 import { describe, expect, test } from "bun:test";
 import { Link } from "../../src/net/link.ts";
 import { Random, seeds, withSeed } from "../sim/random.ts";
-import { MIB, World, type WorldShape } from "../sim/world.ts";
-import { Peer, type PeerShape } from "./peer.ts";
+import { MIB } from "../sim/world.ts";
+import type { Peer, PeerShape } from "./peer.ts";
 import { encodePublish } from "./reference.ts";
+import { Stage } from "./stage.ts";
 
 type QoS = 0 | 1 | 2;
 
@@ -16,35 +17,11 @@ const NAMES = [
   ...["subscribe", "suback", "unsubscribe", "unsuback", "pingreq", "pingresp", "disconnect", "auth"],
 ];
 
-class Stage {
-  readonly world: World;
-  readonly peers: Peer[] = [];
+class CountedStage extends Stage {
   readonly sent = { messages: [0, 0, 0], bytes: [0, 0, 0] };
 
-  constructor(random: Random, shape: WorldShape = {}) {
-    this.world = new World(random, shape);
-  }
-
-  peer(shape: PeerShape): Peer {
-    const peer = new Peer(this.world, shape);
-    this.peers.push(peer);
-    peer.connect();
-    peer.subscribe();
-    this.drain();
-    return peer;
-  }
-
-  step(ms = 0): void {
-    for (const peer of this.peers) peer.act();
-    this.world.step(ms);
-  }
-
-  drain(): void {
-    for (let quiet = 0, steps = 0; quiet < 5; steps++) {
-      if (steps > 20_000) throw new Error("it never ends");
-      this.step(1);
-      quiet = this.peers.every((peer) => peer.isQuiet) && this.world.scheduler.isIdle ? quiet + 1 : 0;
-    }
+  override drain(): void {
+    super.drain(1);
   }
 
   publish(from: Peer, topic: string, qos: QoS, bytes: number): void {
@@ -94,7 +71,7 @@ const MIXES: readonly Mix[] = [
 ];
 
 function mixed(random: Random, { sizes, count }: Mix, qos: readonly QoS[]): void {
-  const stage = new Stage(random, { router: { memoryBytes: 32 * MIB }, auditEvery: 20 });
+  const stage = new CountedStage(random, { router: { memoryBytes: 32 * MIB }, auditEvery: 20 });
   for (const version of [3, 4, 5] as const) {
     for (const granted of [0, 1, 2] as const) {
       const socket = { capacity: random.pick([900, 5_000, MIB]), cutChance: random.pick([0, 0.5]) };
@@ -139,7 +116,7 @@ describe("every packet is counted once", () => {
 
 /** Messages of a quiet topic wait for slow readers while a flood on another one fills the log. */
 function cleaned(random: Random): void {
-  const stage = new Stage(random, {
+  const stage = new CountedStage(random, {
     auditEvery: 20,
     router: { memoryBytes: 8 * MIB, stallMs: 1e9 },
     listener: { packetBytesMax: MIB },
@@ -171,7 +148,7 @@ function cleaned(random: Random): void {
 }
 
 test("packets of clients, by type", () => {
-  const stage = new Stage(new Random(1));
+  const stage = new CountedStage(new Random(1));
   const reader = stage.peer({
     clientIdentifier: "reader",
     version: 5,
@@ -204,7 +181,7 @@ test("packets of clients, by type", () => {
 });
 
 test("what the broker's own links get is not counted as sent to clients", () => {
-  const stage = new Stage(new Random(1));
+  const stage = new CountedStage(new Random(1));
   let heard = 0;
   const link = new Link(stage.world.router, "link", 10, { onMessage: () => void heard++ });
   link.subscribe("a", 0, false);
