@@ -7,6 +7,7 @@ import type { FileWatch } from "./config/fileWatch.ts";
 import { sectionPath } from "./config/listeners.ts";
 import { ConfigError } from "./config/problems.ts";
 import type { BrokerSettings } from "./config/settings.ts";
+import { congestionOf, systemCongestion } from "./net/listenerCongestion.ts";
 import type { Host } from "./net/host.ts";
 import { Listener } from "./net/listener.ts";
 import type { ListenerSettings } from "./net/settings.ts";
@@ -16,6 +17,7 @@ export class Listeners {
   private readonly host: Host;
   private readonly files: FileWatch;
   private readonly logger: Logger;
+  private readonly congestion = congestionOf(systemCongestion());
   private all: Listener[] = [];
   private placeOf: PlaceOf | undefined;
   private readonly unwatch = new Map<Listener, () => void>();
@@ -54,7 +56,7 @@ export class Listeners {
       try {
         const known = places.get(one);
         if (known === undefined) {
-          const listener = new Listener(one, this.host);
+          const listener = new Listener(one, this.host, this.congestion);
           // The kernel gives a port to one of those that would have it on overlapping addresses.
           const inTheWay = this.all.filter((other) => !kept.includes(other) && isSamePort(other, one));
           for (const other of inTheWay) other.stop();

@@ -4,6 +4,7 @@
 // one they are kept out by what a browser cannot hide: where the page came from, and the host name that it asked for.
 
 import { createHash, timingSafeEqual } from "node:crypto";
+import { isLoopbackAddress, plainAddress } from "../net/address.ts";
 
 export interface ConsoleUsers {
   /** For `Authorization: Bearer …`; null for none. */
@@ -17,7 +18,6 @@ export interface Refusal {
   readonly reason: string;
 }
 
-const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1|::ffff:127\.\d+\.\d+\.\d+)$/;
 const LOOPBACK_HOST = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/i;
 
 /** Null when the request may pass. `address` is the peer's. */
@@ -28,7 +28,7 @@ export function refusal(users: ConsoleUsers, request: Request, address: string):
     return { status: 403, reason: "a page of another origin may not use the console" };
   }
   if (users.token === null && users.user === null) {
-    if (!LOOPBACK.test(address))
+    if (!isLoopbackAddress(plainAddress(address)))
       return { status: 403, reason: "only this machine may use a console without a token" };
     if (LOOPBACK_HOST.test(host)) return null;
     return { status: 403, reason: "without a token the console is asked for as localhost" };

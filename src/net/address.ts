@@ -6,6 +6,7 @@ import { BlockList, isIP } from "node:net";
 /** What stands for the address of a client that came through a Unix socket. */
 export const UNIX_ADDRESS = "unix";
 
+const LOOPBACK = /^(?:127\.\d+\.\d+\.\d+|::1)$/;
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 /** The address as its family writes it: an IPv4 client of an IPv6 socket has its IPv4 address; zones are dropped. */
@@ -13,6 +14,11 @@ export function plainAddress(address: string): string {
   const zone = address.indexOf("%");
   const bare = zone < 0 ? address : address.slice(0, zone);
   return MAPPED.exec(bare)?.[1] ?? bare;
+}
+
+/** A client on this very machine; `address` as plainAddress() gives it. */
+export function isLoopbackAddress(address: string): boolean {
+  return LOOPBACK.test(address);
 }
 
 /** Whom limits per address count as one: an IPv4 address, or the /64 of an IPv6 one, as one subscriber has it. */

@@ -5,6 +5,7 @@ import type { Socket as BunSocket, SocketHandler, SocketListener, TCPSocketListe
 import { AddressRanges, plainAddress, UNIX_ADDRESS } from "./address.ts";
 import { Arrival, type ArrivalPlace, readsFirst } from "./arrival.ts";
 import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
+import type { Congestion } from "./listenerCongestion.ts";
 import type { Host } from "./host.ts";
 import { ListenerSocket } from "./listenerSocket.ts";
 import { listenOnUnix } from "./listenerUnix.ts";
@@ -20,16 +21,20 @@ export class Listener implements ArrivalPlace {
   trusted: AddressRanges | null;
   tlsKit: TlsKit | null;
   private readonly host: Host;
+  private readonly congestion: Congestion | null;
   private server: SocketListener<ListenerSocket> | null = null;
   /** Sockets are read, and not only by TLS; once they are, they stay so: some may have been accepted for that. */
   private reads = false;
+  /** Its connections do not begin with the system's congestion control. */
+  private isUnpaced = false;
   /** When the next connection may begin, ms. */
   private nextStartMs = 0;
 
   /** Reads the files that `settings` name; throws TlsFileError. */
-  constructor(settings: ListenerSettings, host: Host) {
+  constructor(settings: ListenerSettings, host: Host, congestion: Congestion | null = null) {
     this.settings = settings;
     this.host = host;
+    this.congestion = congestion;
     this.tlsKit = null;
     this.trusted = null;
     this.change(settings)();
@@ -56,10 +61,15 @@ export class Listener implements ArrivalPlace {
   async start(): Promise<void> {
     const { host: hostname, port, transport } = this.settings;
     const socket = this.handlers();
-    this.server =
-      transport.unix === null
-        ? Bun.listen<ListenerSocket>({ hostname, port, socket })
-        : await listenOnUnix(transport.unix, (unix) => Bun.listen<ListenerSocket>({ unix, socket }));
+    if (transport.unix !== null) {
+      this.server = await listenOnUnix(transport.unix, (unix) =>
+        Bun.listen<ListenerSocket>({ unix, socket }),
+      );
+      return;
+    }
+    const server = Bun.listen<ListenerSocket>({ hostname, port, socket });
+    this.server = server;
+    this.isUnpaced = this.congestion?.listening(server) ?? false;
   }
 
   private handlers(): SocketHandler<ListenerSocket> {
@@ -91,6 +101,7 @@ export class Listener implements ArrivalPlace {
       socket.terminate();
       return;
     }
+    if (this.isUnpaced) this.congestion!.accepted(socket);
     socket.data = new ListenerSocket(socket);
     const arrival = new Arrival(this.host, this, socket.data);
     if (this.settings.nextConnectionDelayMs === 0) arrival.begin();
