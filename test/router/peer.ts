@@ -22,7 +22,10 @@ export class Peer {
   readMax = Number.POSITIVE_INFINITY;
   acknowledges = true;
   private socket: SimSocket | null = null;
-  private rest = Buffer.alloc(0);
+  /** Of a frame that is not whole yet, and how long it will be; 0 while that is not known. */
+  private pieces: Buffer[] = [];
+  private piecesBytes = 0;
+  private wholeBytes = 0;
   private nextIdentifier = 1;
   private readonly world: World;
 
@@ -36,7 +39,7 @@ export class Peer {
     const { topicAliasMaximum } = this.shape;
     this.socket?.cut();
     this.socket = this.world.connect(socket);
-    this.rest = Buffer.alloc(0);
+    this.keep(Buffer.alloc(0), 0);
     const properties: Buffer[] = [];
     if (persistent === true) properties.push(Buffer.of(0x11), u32(0xffff_ffff));
     if (receiveMaximum !== undefined) properties.push(Buffer.of(0x21), u16(receiveMaximum));
@@ -99,9 +102,20 @@ export class Peer {
   /** Reads what it may and answers. */
   act(): void {
     if (this.socket === null) return;
-    const { whole, rest } = frames(Buffer.concat([this.rest, this.socket.read(this.readMax)]));
-    this.rest = Buffer.from(rest);
+    const bytes = this.socket.read(this.readMax);
+    if (bytes.length === 0) return;
+    this.pieces.push(bytes);
+    this.piecesBytes += bytes.length;
+    if (this.piecesBytes < this.wholeBytes) return;
+    const { whole, rest, restWhole } = frames(Buffer.concat(this.pieces));
+    this.keep(Buffer.from(rest), restWhole);
     for (const frame of whole) this.take(frame);
+  }
+
+  private keep(rest: Buffer, wholeBytes: number): void {
+    this.pieces = rest.length === 0 ? [] : [rest];
+    this.piecesBytes = rest.length;
+    this.wholeBytes = wholeBytes;
   }
 
   private take(frame: Buffer): void {

@@ -190,7 +190,7 @@ export function varint(value: number): Buffer {
 }
 
 /** Cuts a stream of packets into frames; a rest that is not whole is `rest`. */
-export function frames(stream: Buffer): { whole: Buffer[]; rest: Buffer } {
+export function frames(stream: Buffer): { whole: Buffer[]; rest: Buffer; restWhole: number } {
   const whole: Buffer[] = [];
   let at = 0;
   for (;;) {
@@ -198,12 +198,12 @@ export function frames(stream: Buffer): { whole: Buffer[]; rest: Buffer } {
     let shift = 0;
     let body = at + 1;
     for (; ; body++, shift += 7) {
-      if (body >= stream.length) return { whole, rest: stream.subarray(at) };
+      if (body >= stream.length) return { whole, rest: stream.subarray(at), restWhole: 0 };
       length += (stream[body]! & 127) << shift;
       if (stream[body]! < 128) break;
     }
     const end = body + 1 + length;
-    if (end > stream.length) return { whole, rest: stream.subarray(at) };
+    if (end > stream.length) return { whole, rest: stream.subarray(at), restWhole: end - at };
     whole.push(stream.subarray(at, end));
     at = end;
   }

@@ -96,21 +96,8 @@ export class SimSocket implements Socket {
   takeChunk(): Buffer {
     this.chunkInPoll = false;
     const size = this.random.chance(0.5) ? this.chunkMax : this.random.between(1, this.chunkMax);
-    return this.takeIncoming(Math.min(size, this.incomingBytes));
-  }
-
-  private takeIncoming(size: number): Buffer {
-    const chunk = Buffer.alloc(size);
-    let at = 0;
-    while (at < size) {
-      const first = this.incoming[0]!;
-      const take = Math.min(first.length, size - at);
-      first.copy(chunk, at, 0, take);
-      if (take === first.length) this.incoming.shift();
-      else this.incoming[0] = first.subarray(take);
-      at += take;
-    }
-    this.incomingBytes -= size;
+    const chunk = takeFrom(this.incoming, Math.min(size, this.incomingBytes));
+    this.incomingBytes -= chunk.length;
     return chunk;
   }
 
@@ -147,11 +134,8 @@ export class SimSocket implements Socket {
 
   read(max: number): Buffer {
     if (this.outgoingBytes === 0 || max === 0) return Buffer.alloc(0);
-    const all = this.outgoing.length === 1 ? this.outgoing[0]! : Buffer.concat(this.outgoing);
-    const taken = all.subarray(0, Math.min(max, all.length));
-    const rest = all.subarray(taken.length);
-    this.outgoing = rest.length === 0 ? [] : [rest];
-    this.outgoingBytes = rest.length;
+    const taken = takeFrom(this.outgoing, Math.min(max, this.outgoingBytes));
+    this.outgoingBytes -= taken.length;
     return this.webSocket?.payload(taken) ?? taken;
   }
 
@@ -168,4 +152,20 @@ export class SimSocket implements Socket {
     this.outgoing = [];
     this.outgoingBytes = 0;
   }
+}
+
+/** The first `size` bytes of those in `pieces`, in a Buffer of their own. */
+function takeFrom(pieces: Buffer[], size: number): Buffer {
+  const taken = Buffer.allocUnsafeSlow(size);
+  let whole = 0;
+  for (let at = 0; at < size; ) {
+    const piece = pieces[whole]!;
+    const take = Math.min(piece.length, size - at);
+    piece.copy(taken, at, 0, take);
+    if (take === piece.length) whole++;
+    else pieces[whole] = piece.subarray(take);
+    at += take;
+  }
+  pieces.splice(0, whole);
+  return taken;
 }
