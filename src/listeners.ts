@@ -7,9 +7,9 @@ import type { FileWatch } from "./config/fileWatch.ts";
 import { sectionPath } from "./config/listeners.ts";
 import { ConfigError } from "./config/problems.ts";
 import type { BrokerSettings } from "./config/settings.ts";
-import { congestionOf, systemCongestion } from "./net/listenerCongestion.ts";
 import type { Host } from "./net/host.ts";
 import { Listener } from "./net/listener.ts";
+import { congestionOf, systemCongestion } from "./net/listenerCongestion.ts";
 import type { ListenerSettings } from "./net/settings.ts";
 import { TlsFileError, tlsFiles } from "./net/tlsKit.ts";
 

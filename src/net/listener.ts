@@ -2,11 +2,11 @@
 // named, and nowhere else in the core. (Bun sets TCP_NODELAY on every socket that it accepts.)
 
 import type { Socket as BunSocket, SocketHandler, SocketListener, TCPSocketListener } from "bun";
-import { AddressRanges, plainAddress, UNIX_ADDRESS } from "./address.ts";
+import { AddressRanges, isLoopbackAddress, plainAddress, UNIX_ADDRESS } from "./address.ts";
 import { Arrival, type ArrivalPlace, readsFirst } from "./arrival.ts";
 import { RELEASED_BYTES_MIN, release } from "./chunk.ts";
-import type { Congestion } from "./listenerCongestion.ts";
 import type { Host } from "./host.ts";
+import type { Congestion } from "./listenerCongestion.ts";
 import { ListenerSocket } from "./listenerSocket.ts";
 import { listenOnUnix } from "./listenerUnix.ts";
 import { errors } from "../packet/error.ts";
@@ -25,8 +25,8 @@ export class Listener implements ArrivalPlace {
   private server: SocketListener<ListenerSocket> | null = null;
   /** Sockets are read, and not only by TLS; once they are, they stay so: some may have been accepted for that. */
   private reads = false;
-  /** Its connections do not begin with the system's congestion control. */
-  private isUnpaced = false;
+  /** Its connections do not begin with the system's congestion control, and may come from elsewhere. */
+  private mayNeedPacing = false;
   /** When the next connection may begin, ms. */
   private nextStartMs = 0;
 
@@ -69,7 +69,8 @@ export class Listener implements ArrivalPlace {
     }
     const server = Bun.listen<ListenerSocket>({ hostname, port, socket });
     this.server = server;
-    this.isUnpaced = this.congestion?.listening(server) ?? false;
+    const isUnpaced = this.congestion?.listening(server) ?? false;
+    this.mayNeedPacing = isUnpaced && !isLoopbackAddress(hostname);
   }
 
   private handlers(): SocketHandler<ListenerSocket> {
@@ -97,11 +98,11 @@ export class Listener implements ArrivalPlace {
     if (!this.host.hasPlace()) {
       const { section, transport } = this.settings;
       const isUnix = transport.unix !== null;
-      this.host.turnAway(section, isUnix ? UNIX_ADDRESS : plainAddress(socket.remoteAddress));
+      this.host.turnAway(section, isUnix ? UNIX_ADDRESS : plainAddress(socket.remoteAddress ?? ""));
       socket.terminate();
       return;
     }
-    if (this.isUnpaced) this.congestion!.accepted(socket);
+    if (this.mayNeedPacing) this.congestion!.accepted(socket);
     socket.data = new ListenerSocket(socket);
     const arrival = new Arrival(this.host, this, socket.data);
     if (this.settings.nextConnectionDelayMs === 0) arrival.begin();

@@ -19,10 +19,10 @@ const TCP_CONGESTION = 13;
 /** Gives the socket another congestion control; false when the system does not. */
 export type SetCongestion = (descriptor: number, name: string) => boolean;
 
-/** Where a connection comes from and goes to, as the socket names it. */
+/** Where a connection comes from and goes to, as the socket names it; one that is gone again may name nothing. */
 interface Ends {
-  readonly remoteAddress: string;
-  readonly localAddress: string;
+  readonly remoteAddress: string | undefined;
+  readonly localAddress: string | undefined;
 }
 
 export class Congestion {
@@ -42,8 +42,8 @@ export class Congestion {
 
   /** A connection of such a socket has come, and nothing has been sent yet. */
   accepted(socket: Ends): void {
-    const remote = plainAddress(socket.remoteAddress);
-    if (isLoopbackAddress(remote) || remote === plainAddress(socket.localAddress)) return;
+    const remote = plainAddress(socket.remoteAddress ?? "");
+    if (isLoopbackAddress(remote) || remote === plainAddress(socket.localAddress ?? "")) return;
     this.set(descriptorOf(socket), this.system);
   }
 }

@@ -40,6 +40,7 @@ describe("a connection", () => {
     { from: "::ffff:192.0.2.7", to: "192.0.2.7", isLocal: true },
     { from: "192.0.2.8", to: "192.0.2.7", isLocal: false },
     { from: "2001:db8::1", to: "2001:db8::2", isLocal: false },
+    { from: undefined, to: undefined, isLocal: true },
     { from: "127.example", to: "192.0.2.7", isLocal: false },
   ];
   for (const { from, to, isLocal } of rows) {
