@@ -72,12 +72,27 @@ export class Route {
   fewInDebt = false;
   /** It had any, beside those that wait for acknowledgements. */
   hasHealthy = false;
+  /** When they were many last, ms, half of which wait for long and then go on. */
+  seldomMs = Number.NEGATIVE_INFINITY;
   judgedMs = Number.NEGATIVE_INFINITY;
 
   constructor(id: number, filters: readonly FilterState[]) {
     this.id = id;
     this.filters = filters;
   }
+}
+
+/** Where many readers move seldom, one stands still that makes no progress for so many times `stallMs`, */
+const SELDOM_STALLS = 10;
+/** but no longer than this, ms, or than `stallMs`: publishers that wait have a patience of their own. */
+const SELDOM_MS_MAX = 10_000;
+/** For so many times `stallMs` they count as such. */
+const SELDOM_FOR_STALLS = 2;
+
+/** A reader of the filter stands still when it has made no progress for so long. */
+export function patienceMs({ shared }: FilterState, stallMs: number, now: number): number {
+  if (shared === null || now - shared.seldomMs > SELDOM_FOR_STALLS * stallMs) return stallMs;
+  return Math.max(stallMs, Math.min(SELDOM_STALLS * stallMs, SELDOM_MS_MAX));
 }
 
 /** The first level of what the broker tells of itself. */

@@ -75,7 +75,7 @@ export class Lanes {
     const { reader } = session;
     const sent = port.sentBytes;
     const settled = this.flushPort(session, port);
-    if (port.sentBytes > sent) reader.progressMs = this.clock.nowMs();
+    if (port.sentBytes > sent) reader.progressed(this.clock.nowMs());
     if (!settled) reader.state = ReaderState.SocketFull;
     return settled;
   }
@@ -203,7 +203,7 @@ export class Lanes {
     if (wrote < 0) return Wrote.Gone;
     this.stats.bytesOut += wrote;
     this.sent.range(session, segment, from, from + wrote);
-    if (wrote > 0) reader.progressMs = this.clock.nowMs();
+    if (wrote > 0) reader.progressed(this.clock.nowMs());
     this.moved(reader, segment, from + wrote);
     reader.cut = wrote < end - from;
     return reader.cut ? Wrote.Part : Wrote.All;
@@ -267,7 +267,7 @@ export class Lanes {
     if (wrote < 0) return Wrote.Gone;
     this.stats.bytesOut += wrote;
     this.sent.gathered(session, batch, wrote);
-    if (wrote > 0) reader.progressMs = this.clock.nowMs();
+    if (wrote > 0) reader.progressed(this.clock.nowMs());
     if (wrote === batch.length) {
       this.applyEnd(batch, reader);
       return Wrote.All;
@@ -376,7 +376,7 @@ export class Lanes {
       return Wrote.Gone;
     }
     this.stats.bytesOut += wrote;
-    if (wrote > 0) reader.progressMs = this.clock.nowMs();
+    if (wrote > 0) reader.progressed(this.clock.nowMs());
     if (wrote === length) {
       if (pieces === whole) this.applyEnd(batch, reader);
       else this.moved(reader, batch.source[pieces - 1]!, batch.sourceByte[pieces - 1]!);

@@ -9,6 +9,9 @@
 // do, and is left behind when it moves not at all for a moment. One of the few in debt among the healthy readers of
 // all the traffic that it shares, of every filter that its publishers' messages go to, is left behind once it has kept
 // publishers waiting for most of ten times `stallMs`. Who is left behind holds nobody until it has caught up.
+// Where half of many clients that share the traffic waited for long and then went on, there is too much for all of
+// them, and none of them stands still: then what counts as no progress is longer. Those that never went on are no part
+// of that half.
 //
 // Where all that is asked for does not fit the log, which many small debts can fill, every publisher waits for room.
 
@@ -17,7 +20,7 @@ import type { Postings } from "../log/postings.ts";
 import { ENTRY_FIRST_RUN, ENTRY_STRIDE } from "../log/segment.ts";
 import { type Reader, ReaderState } from "../session/reader.ts";
 import type { Subscription } from "../session/subscription.ts";
-import type { FilterState, Route } from "./filters.ts";
+import { type FilterState, patienceMs, type Route } from "./filters.ts";
 
 /** A publisher as pacing sees it. */
 export interface PacedPort {
@@ -39,6 +42,11 @@ const DEBT_BYTES_MIN = 256 * 1024;
 /** So long without progress, and for so many turns, and an outlier is left behind. */
 const OUTLIER_STALL_MS = 25;
 const OUTLIER_STALL_TURNS = 4;
+/** So many clients of a route move seldom when half of them waited for this share of `stallMs` and went on, */
+const MANY = 16;
+const SELDOM_SHARE = 1 / 4;
+/** so many times as long ago, at most, as they had waited. */
+const SELDOM_GAPS = 2;
 /** The longest turn of late counts so much less with each turn. */
 const TURN_DECAY = 0.9;
 /** An outlier may owe so many debts before publishers wait for it. */
@@ -174,9 +182,12 @@ export class Pacing {
   private slowest(state: FilterState, heldMs: number): number {
     const total = this.postings.bytes[state.id]!;
     const now = this.clock.nowMs();
-    const isOutlier = state.shared !== null && this.areFewInDebt(state.shared, now);
-    const isOutlierHere = this.areFewHere(state, total);
-    const patience = isOutlierHere ? this.outlierPatienceMs() : this.stallMs;
+    const areFew = state.shared !== null && this.areFewInDebt(state.shared, now);
+    const moverPatience = patienceMs(state, this.stallMs, now);
+    const moveSeldom = moverPatience > this.stallMs; // who is behind the others then has only not had its turn
+    const isOutlier = areFew && !moveSeldom;
+    const isOutlierHere = this.areFewHere(state, total) && !moveSeldom;
+    const patience = isOutlierHere ? this.outlierPatienceMs() : moverPatience;
     const allowed = isOutlierHere ? OUTLIER_DEBTS * this.debtBytes : 0;
     let slowest = total;
     for (const subscription of state.subscriptions) {
@@ -235,8 +246,11 @@ export class Pacing {
     if (now - route.judgedMs <= JUDGED_MS) return route.fewInDebt;
     this.judgement += 2;
     const { judgement } = this;
+    const seldomMs = SELDOM_SHARE * this.stallMs;
     let healthy = 0;
     let indebted = 0;
+    let clients = 0;
+    let seldom = 0;
     for (const { id, subscriptions } of route.filters) {
       const total = this.postings.bytes[id]!;
       for (const subscription of subscriptions) {
@@ -245,6 +259,8 @@ export class Pacing {
         if (reader.judged < judgement) {
           reader.judged = judgement;
           healthy++;
+          if (reader.session !== null) clients++;
+          if (reader.gapMs > seldomMs && now - reader.gapEndMs <= SELDOM_GAPS * reader.gapMs) seldom++;
         }
         if (reader.judged > judgement || subscription.segment === null) continue;
         if (total - bytesGot(subscription) <= this.debtBytes / 2) continue;
@@ -254,6 +270,7 @@ export class Pacing {
     }
     route.fewInDebt = indebted * 2 <= healthy;
     route.hasHealthy = healthy > 0;
+    if (clients >= MANY && seldom * 2 >= healthy) route.seldomMs = now;
     route.judgedMs = now;
     return route.fewInDebt;
   }

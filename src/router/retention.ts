@@ -19,7 +19,7 @@ import { type Reader, ReaderState } from "../session/reader.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
 import { Debt } from "./debt.ts";
-import type { Filters } from "./filters.ts";
+import { type Filters, patienceMs } from "./filters.ts";
 import type { Lanes } from "./lanes.ts";
 import { earliest } from "./position.ts";
 import { classQos } from "./runClass.ts";
@@ -242,10 +242,11 @@ export class Retention implements CleanerOwner {
 
   /** Sessions that pin `segment` and are offline or do not move give up the oldest segment of what they are owed. */
   private shrinkQueues(segment: Segment): void {
-    const patience = this.someMove() ? this.settings.stallMs : ALL_STALLED * this.settings.stallMs;
-    const since = this.clock.nowMs() - patience;
+    const since = this.clock.nowMs() - ALL_STALLED * this.settings.stallMs;
+    const someMove = this.someMove();
     for (const reader of this.pinnedIn(segment)) {
-      if (reader.state !== ReaderState.Offline && reader.progressMs >= since) continue;
+      const stands = someMove ? this.hasStalled(reader) : reader.progressMs < since;
+      if (reader.state !== ReaderState.Offline && !stands) continue;
       this.debt.skip(reader, 2, Math.max(segment.sequence, sequenceBehind(reader)));
       const dropped = this.dropInflight(reader, segment);
       this.stats.quotaMessages += dropped;
@@ -278,8 +279,12 @@ export class Retention implements CleanerOwner {
     return false;
   }
 
-  private hasStalled(reader: Reader): boolean {
-    return this.clock.nowMs() - reader.progressMs > this.settings.stallMs;
+  private hasStalled({ progressMs, pending }: Reader): boolean {
+    const { stallMs } = this.settings;
+    const now = this.clock.nowMs();
+    if (now - progressMs <= stallMs) return false;
+    const [first] = pending;
+    return first === undefined || now - progressMs > patienceMs(this.filters.stateOf(first), stallMs, now);
   }
 
   /** A QoS 0 reader that nobody waits for: it does not move, or it is far behind although publishers were not held. */

@@ -27,6 +27,9 @@ export const READER_STATES: Readonly<Record<ReaderState, string>> = {
   [ReaderState.Offline]: "offline",
 };
 
+/** So long a shorter gap does not take the place of a longer one, ms. */
+const GAP_KEPT_MS = 1000;
+
 export class Reader implements Pinned {
   /** Whose reader it is; null for a share group. */
   readonly session: Session | null;
@@ -44,6 +47,9 @@ export class Reader implements Pinned {
   isLeftBehind = false;
   /** When it last made progress, ms. */
   progressMs = 0;
+  /** The longest time, ms, that it took of late to make some while it was owed something; and when that ended. */
+  gapMs = 0;
+  gapEndMs = 0;
   /** For how long, ms, publishers were held back for it of late because it is slower than most; and up to when. */
   heldBackMs = 0;
   heldBackToMs = 0;
@@ -69,6 +75,15 @@ export class Reader implements Pinned {
     );
     this.uniformQos = first === undefined ? 0 : isUniform ? first.qos : -1;
     this.recount();
+  }
+
+  /** It has been sent something. */
+  progressed(now: number): void {
+    const gap = now - this.progressMs;
+    this.progressMs = now;
+    if (gap < this.gapMs && now - this.gapEndMs < GAP_KEPT_MS) return;
+    this.gapMs = gap;
+    this.gapEndMs = now;
   }
 
   /** What is known of its quota holds no longer: it has other filters. */

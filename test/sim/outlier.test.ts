@@ -18,13 +18,18 @@ const QUOTA = 2_000;
 
 interface Stage {
   readonly scene: Scene;
-  /** Steps until everybody in `readers` had everything. */
-  run(messages: number, readers: readonly SimClient[], qos?: 0 | 1): number;
+  /** Steps until everybody in `readers` had everything; each begins with `eachStep`. */
+  run(
+    messages: number,
+    readers: readonly SimClient[],
+    qos?: 0 | 1,
+    eachStep?: (step: number) => void,
+  ): number;
 }
 
-function stage(random: Random, count: number): Stage {
+function stage(random: Random, count: number, memoryBytes = 32 * MIB): Stage {
   const scene = new Scene(random, {
-    router: { memoryBytes: 32 * MIB, paceDebtBytes: 256 * 1024, stallMs: STALL_MS },
+    router: { memoryBytes, paceDebtBytes: 256 * 1024, stallMs: STALL_MS },
     listener: { queueMessagesMax: QUOTA },
     auditEvery: 20,
   });
@@ -34,12 +39,12 @@ function stage(random: Random, count: number): Stage {
   });
   return {
     scene,
-    run(messages, readers, qos = 0) {
+    run(messages, readers, qos = 0, eachStep = () => {}) {
       let sent = 0;
       let steps = 0;
       scene.until(
         () => {
-          steps++;
+          eachStep(++steps);
           // What the kernel's buffers would hold: a publisher that is held back does not write on.
           for (let i = 0; i < BURST && sent < messages; i++, sent++) {
             if (!publishers.every((publisher) => publisher.unread < MIB && publisher.mayPublish)) break;
@@ -117,6 +122,61 @@ describe("slow readers that are not the few", () => {
       for (const reader of slow) pace(reader, 1_000_000);
       run(3_000, [...slow, fast]);
       expect(scene.world.router.stats.gapMessages).toBe(0);
+      scene.settle();
+      scene.end();
+    },
+    1,
+    2,
+  );
+});
+
+describe("many readers that move seldom", () => {
+  /** Of so many each reads all that came at one step in a round, which grows to three stall timeouts. */
+  const COUNT = 18;
+  const ROUND_MAX = 30;
+
+  function many(scene: Scene): SimClient[] {
+    return Array.from({ length: COUNT }, (_, i) => {
+      const shape = { id: `reader-${i}`, socket: { capacity: 200_000 } };
+      return scene.subscriber(shape, { [["#", "a/+", "a/0"][i % 3]!]: 0 });
+    });
+  }
+
+  const takeTurns = (readers: readonly SimClient[]) => (step: number) => {
+    const round = Math.min(ROUND_MAX, 3 + step / 20);
+    readers.forEach((reader, i) => {
+      const isItsTurn = (step + (i / COUNT) * round) % round < 1;
+      reader.manners.readMax = isItsTurn ? Number.POSITIVE_INFINITY : 0;
+    });
+  };
+
+  scenario(
+    "because there is too much for all of them lose nothing",
+    (random) => {
+      const { scene, run } = stage(random, 1, 16 * MIB);
+      const readers = many(scene);
+      run(5_000, readers, 0, takeTurns(readers));
+      expect(scene.world.router.stats.gapMessages).toBe(0);
+      for (const reader of readers) reader.manners.readMax = Number.POSITIVE_INFINITY;
+      scene.settle();
+      scene.end();
+    },
+    1,
+    2,
+  );
+
+  scenario(
+    "are waited for no longer than others when most of them never move",
+    (random) => {
+      const { scene, run } = stage(random, 1);
+      const readers = many(scene);
+      const dead = readers.filter((_, i) => i % 6 !== 0);
+      const alive = readers.filter((_, i) => i % 6 === 0);
+      for (const reader of dead) reader.manners.readMax = 0;
+      const steps = run(3_000, alive);
+      expect(steps).toBeLessThan(3_000 / BURST + (3 * STALL_MS) / STEP_MS);
+      expect(alive.every((reader) => reader.missing().length === 0)).toBe(true);
+      for (const reader of dead) reader.manners.readMax = Number.POSITIVE_INFINITY;
       scene.settle();
       scene.end();
     },
