@@ -201,6 +201,7 @@ export class ShareGroups {
     for (let writes = 0; writes < WRITES_PER_TURN; writes++) {
       if (group.returned.length === 0 && reader.pending.length === 0) {
         reader.state = ReaderState.CaughtUp;
+        reader.isLeftBehind = false;
         return this.stats.bytesOut - before;
       }
       const eligible = this.eligible(group);

@@ -184,3 +184,22 @@ describe("many readers that move seldom", () => {
     2,
   );
 });
+
+scenario(
+  "a share group that was left behind is waited for again when it has caught up",
+  (random) => {
+    const { scene, run } = stage(random, 1, 16 * MIB);
+    const member = scene.subscriber({ id: "member", socket: { capacity: 50_000 } }, { "$share/g/a/+": 0 });
+    const fast = scene.subscriber({ id: "fast", socket: { capacity: 4 * MIB } }, { "a/+": 0 });
+    member.manners.readMax = 0;
+    run(1_000, [fast]);
+    const [group] = [...scene.world.router.groups.readers()];
+    expect(group!.isLeftBehind).toBe(true);
+    member.manners.readMax = Number.POSITIVE_INFINITY;
+    scene.settle();
+    expect(group!.isLeftBehind).toBe(false);
+    scene.end();
+  },
+  1,
+  2,
+);
