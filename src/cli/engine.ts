@@ -1,6 +1,8 @@
 // Engine: what a broker wants of JavaScriptCore, which takes its options from the environment when the process begins.
 // So the process begins again, as itself: same number, same files, other environment.
 
+import { BUN_VERSION } from "../base/version.ts";
+
 /**
  * The last optimizing compiler takes longer over what runs once per connection than it saves in the first minutes:
  * half of the work of a broker that thousands of clients come back to after its start was compiling. Loops over bytes
@@ -9,9 +11,6 @@
 const OPTIONS: Readonly<Record<string, string>> = {
   BUN_JSC_thresholdForFTLOptimizeAfterWarmUp: "1000000",
 };
-
-/** The Bun that is known to take them: another one may not know an option's name, and then it would not start. */
-const BUN_VERSION = "1.4.5";
 
 /** What the bundle's files are called in a compiled program. */
 const COMPILED = /^(?:\/\$bunfs\/|B:[/\\]~BUN)/;
@@ -29,7 +28,7 @@ export interface EngineProcess {
 
 /** These arguments are not those of a broker: it takes nothing but options. */
 export function namesCommand([first = "--"]: readonly string[]): boolean {
-  return !first.startsWith("-") || ["-h", "--help", "--version", "-V"].includes(first);
+  return !first.startsWith("-") || ["-h", "--help", "-V", "--version"].includes(first);
 }
 
 /**
@@ -38,7 +37,8 @@ export function namesCommand([first = "--"]: readonly string[]): boolean {
  */
 export function beginTuned(process: EngineProcess): void {
   const { env, argv0, argv, execArgv, execPath, execve, versions } = process;
-  if (execve === undefined || versions.bun !== BUN_VERSION) return;
+  if (execve === undefined) return;
+  if (versions.bun !== BUN_VERSION) return; // it may not know an option's name, and then it would not start
   if (Object.keys(OPTIONS).some((name) => env[name] !== undefined)) return;
   const script = argv[1] ?? "";
   const args = COMPILED.test(script) ? argv.slice(2) : [...execArgv, ...argv.slice(1)];

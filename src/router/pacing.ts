@@ -186,7 +186,7 @@ export class Pacing {
     const moverPatience = patienceMs(state, this.stallMs, now);
     const moveSeldom = moverPatience > this.stallMs; // who is behind the others then has only not had its turn
     const isOutlier = areFew && !moveSeldom;
-    const isOutlierHere = this.areFewHere(state, total) && !moveSeldom;
+    const isOutlierHere = !moveSeldom && this.areFewHere(state, total);
     const patience = isOutlierHere ? this.outlierPatienceMs() : moverPatience;
     const allowed = isOutlierHere ? OUTLIER_DEBTS * this.debtBytes : 0;
     let slowest = total;
@@ -241,7 +241,10 @@ export class Pacing {
     return bytes > bytesMax * QUOTA_SHARE || messages > session.queueMessagesMax * QUOTA_SHARE;
   }
 
-  /** At most half of the healthy readers of the route's filters are in debt; each counts once. */
+  /**
+   * At most half of the healthy readers of the route's filters are in debt; each counts once. Whether they move seldom
+   * is judged with it.
+   */
   private areFewInDebt(route: Route, now: number): boolean {
     if (now - route.judgedMs <= JUDGED_MS) return route.fewInDebt;
     this.judgement += 2;

@@ -1,7 +1,7 @@
 // The broker's process begins again with what it wants of the engine, and with all that it was started with.
 
 import { describe, expect, test } from "bun:test";
-import { beginTuned, type EngineProcess } from "../../src/cli/engine.ts";
+import { beginTuned, type EngineProcess, namesCommand } from "../../src/cli/engine.ts";
 import packageJson from "../../package.json" with { type: "json" };
 
 const OPTION = "BUN_JSC_thresholdForFTLOptimizeAfterWarmUp";
@@ -63,6 +63,12 @@ describe("the process", () => {
       throw new Error("EACCES");
     };
     expect(() => begin({ execve: fails })).not.toThrow();
+  });
+
+  test("of a command, or one that only tells something, stays as it is", () => {
+    for (const args of [["pub", "-t", "a"], ["check-config"], ["-h"], ["--help"], ["-V"], ["--version"]])
+      expect(namesCommand(args)).toBe(true);
+    for (const args of [[], ["--config", "a.toml"], ["-q"]]) expect(namesCommand(args)).toBe(false);
   });
 
   test("is one that this Bun can be", () => {
